@@ -1,0 +1,1 @@
+"""The files of the sample corpus: one function writes one file, and every number comes from `facts`."""

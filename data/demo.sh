@@ -1,0 +1,20 @@
+#!/bin/sh
+# The demo: the sample corpus becomes a searchable index, and three questions are answered with citations:
+# from a table in a PDF, in Chinese, and from a page that is only a scan. No key, no server, no model download.
+set -eu
+cd "$(dirname "$0")/.."
+lake=${1:-data/lake}
+mkdir -p data/answers
+
+say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+
+say bindery ingest data/corpus --lake "$lake"
+bindery ingest data/corpus --lake "$lake"
+
+ask() {
+    say bindery ask "'$2'" --lake "$lake" --html "data/answers/$1.html"
+    bindery ask "$2" --lake "$lake" --html "data/answers/$1.html"
+}
+ask table "What revenue did radar gauges bring in 2025, in thousand euros?"
+ask chinese "TG-400雷达验潮仪在中国区的价格是多少?"
+ask scan "Which serial number does the instrument of calibration certificate HC-2025-0731 have?"
