@@ -1,0 +1,248 @@
+"""Chunk: a document's elements in, the units that are retrieved and shown out.
+
+Tables, pictures and recordings are chunks of their own. Text runs are cut by unstructured's `chunk_by_title`, in o200k
+tokens, after over-long elements were cut at sentences. Headers, footers and page numbers are left out, unless there is
+nothing else.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tasks import stage, tables, tokens
+from tasks.headings import contexts
+from tasks.rows import ChunkRow, ElementRow, Kind, Origin, content_id, digest, from_table, to_table
+from tasks.sentences import sentences
+from tasks.settings import ChunkSettings, Settings
+from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
+from tasks.storage import Storage
+
+if TYPE_CHECKING:
+    from unstructured.documents.elements import Element
+
+STAGE_VERSION = 1
+_FURNITURE = frozenset({"Header", "Footer", "PageNumber", "PageBreak"})
+_TABLE_FACTOR = 4  # a table stays whole up to this many times max_tokens
+_SEPARATOR = "\n\n"  # between the elements of a chunk, as unstructured has it
+
+
+def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:
+    """What decides the chunks besides the elements: the settings, and the library that cuts."""
+    used = {name: value for name, value in capabilities.items() if name == "unstructured"}
+    return Recipe("chunk", STAGE_VERSION, settings.chunk.model_dump(mode="json"), used)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Draft:
+    """A chunk before it has a context, an id and an ordinal. `first` is the index of its first element."""
+
+    first: int
+    kind: Kind
+    text: str
+    elements: tuple[ElementRow, ...]
+    html: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of text and the indexes of the elements it was made of."""
+
+    text: str
+    indexes: tuple[int, ...]
+    tokens: int
+
+
+def chunk_elements(
+    doc_id: str, elements: Sequence[ElementRow], info: StageInfo, settings: ChunkSettings
+) -> StageOutput:
+    """The chunks of one document in reading order."""
+    rows = [row for row in elements if row.category not in _FURNITURE]
+    if not any(row.text.strip() or row.media for row in rows):
+        rows = list(elements)
+    drafts = [*_own_chunks(rows, settings), *_text_chunks(rows, settings)]
+    drafts.sort(key=lambda draft: draft.first)  # stable: the parts of one element stay in order
+    context = contexts(info.title, rows)
+    seen: collections.Counter[str] = collections.Counter()
+    chunks: list[ChunkRow] = []
+    for draft in drafts:
+        chunk = _row(doc_id, draft, context[draft.first])
+        occurrence = seen[chunk.chunk_id]
+        seen[chunk.chunk_id] += 1
+        chunk_id = content_id(chunk.chunk_id, occurrence) if occurrence else chunk.chunk_id
+        chunks.append(dataclasses.replace(chunk, chunk_id=chunk_id, ordinal=len(chunks)))
+    counts = dict(sorted(collections.Counter[str](chunk.kind for chunk in chunks).items()))
+    out = StageInfo(title=info.title, pages=info.pages, characters=info.characters, counts=counts)
+    return StageOutput(to_table(chunks, ChunkRow), digest(chunks, out), out)
+
+
+def chunk_document(
+    storage: Storage, doc_id: str, partition: StageRef, recipe: Recipe, settings: ChunkSettings
+) -> StageRef:
+    """The stage file of chunks for a partitioned document. The id is an input of its own: it is part of every row."""
+
+    def compute(key: str) -> StageOutput:
+        elements = from_table(stage.load(storage, partition), ElementRow)
+        return chunk_elements(doc_id, elements, partition.info, settings)
+
+    return stage.run(storage, recipe, (doc_id, partition.digest), compute)
+
+
+def _kind(row: ElementRow) -> Kind:
+    media = (row.media_type or "").partition("/")[0] if row.media else ""
+    if row.category == "Table":
+        return "table"
+    if media == "audio" or row.category == "Audio":
+        return "audio"
+    if media == "video" or row.category == "Video":
+        return "video"
+    return "image" if media == "image" or row.category in ("Image", "Picture", "Figure") else "text"
+
+
+def _own_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[_Draft]:
+    """Tables, whole or in parts, and pictures and recordings, whole."""
+    for index, row in enumerate(rows):
+        kind = _kind(row)
+        if kind == "table":
+            limit = _TABLE_FACTOR * settings.max_tokens
+            for part in tables.split(row.text, row.html, limit, tokens.count, cut_text):
+                if part.text or part.html or row.media:
+                    yield _Draft(index, kind, part.text, (row,), part.html)
+        elif kind != "text" and (row.text.strip() or row.media):
+            yield _Draft(index, kind, row.text.strip(), (row,))
+
+
+def _text_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[_Draft]:
+    runs = _merged(_by_title(_pieces(rows, settings), settings), settings)
+    for run in runs:
+        yield _Draft(run.indexes[0], "text", run.text, tuple(rows[index] for index in run.indexes))
+
+
+def _pieces(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[tuple[int, bool, str]]:
+    """Each text element as (index, is a title, text), an over-long one as several.
+
+    Headings not yet followed by text are counted in, so that their chunk also holds the beginning of that text.
+    """
+    soft = min(settings.soft_tokens, settings.max_tokens)
+    heading = 0
+    for index, row in enumerate(rows):
+        if _kind(row) != "text" or not row.text.strip():
+            continue
+        size = tokens.count(row.text)
+        is_title = row.category == "Title"
+        limit = settings.max_tokens - (0 if is_title else heading)
+        fits = size <= limit
+        yield from ((index, is_title, text) for text in ([row.text] if fits else cut_text(row.text, min(soft, limit))))
+        heading = heading + size + 1 if is_title and fits else 0
+        if heading > settings.max_tokens // 2:  # not a heading, whatever its category
+            heading = 0
+
+
+def cut_text(text: str, limit: int) -> list[str]:
+    """Pieces of at most `limit` tokens: whole sentences, packed; longer ones are cut at blanks, or anywhere."""
+    pieces: list[str] = []
+    size = 0
+    for sentence in sentences(text):
+        for part in _halves(sentence, limit):
+            part_size = tokens.count(part) + 1  # 1: what joining can cost
+            if pieces and size + part_size <= limit:
+                pieces[-1] = _join(pieces[-1], part)
+                size += part_size
+            else:
+                pieces.append(part)
+                size = part_size
+    return pieces
+
+
+def _join(left: str, right: str) -> str:
+    """No blank after a Chinese stop, where the text had none that matters."""
+    return left + right if left[-1] > "\u2e80" else f"{left} {right}"
+
+
+def _halves(text: str, limit: int) -> list[str]:
+    if tokens.count(text) <= limit or len(text) < 2:
+        return [text]
+    middle = len(text) // 2
+    left, right = text.rfind(" ", middle // 2, middle), text.find(" ", middle, middle + middle // 2)
+    near = [place for place in (left, right) if place > 0]
+    cut = min(near, key=lambda place: abs(place - middle)) if near else middle
+    return [part for half in (text[:cut].strip(), text[cut:].strip()) if half for part in _halves(half, limit)]
+
+
+def _by_title(pieces: Iterable[tuple[int, bool, str]], settings: ChunkSettings) -> list[_Run]:
+    """unstructured's chunker over the pieces; each run knows which elements it came from."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # the import would otherwise call home
+    os.environ.setdefault("SCARF_NO_ANALYTICS", "true")
+    os.environ.setdefault("UNSTRUCTURED_DISABLE_NOTICE", "1")
+    from unstructured.chunking.title import chunk_by_title
+    from unstructured.documents.elements import Text, Title
+
+    tokens.encoding()  # registers it, so that the chunker finds it without a download
+    elements: list[Element] = [
+        (Title if is_title else Text)(text=text, element_id=str(index)) for index, is_title, text in pieces
+    ]
+    composites = chunk_by_title(
+        elements,
+        max_tokens=settings.max_tokens,
+        new_after_n_tokens=settings.soft_tokens,
+        tokenizer=tokens.NAME,
+        combine_text_under_n_chars=0,  # it would compare characters with tokens: `_merged` does this
+        include_orig_elements=True,
+    )
+    runs = []
+    for composite in composites:
+        origins = dict.fromkeys(int(element.id) for element in composite.metadata.orig_elements or [])
+        runs.append(_Run(composite.text, tuple(origins), tokens.count(composite.text)))
+    return runs
+
+
+def _merged(runs: Iterable[_Run], settings: ChunkSettings) -> list[_Run]:
+    """Sections smaller than `combine_under_tokens` joined to what follows, where both fit."""
+    merged: list[_Run] = []
+    for run in runs:
+        last = merged[-1] if merged else None
+        if last and last.tokens < settings.combine_under_tokens and last.tokens + run.tokens < settings.max_tokens:
+            text = last.text + _SEPARATOR + run.text
+            indexes = tuple(dict.fromkeys((*last.indexes, *run.indexes)))
+            merged[-1] = _Run(text, indexes, tokens.count(text))
+        else:
+            merged.append(run)
+    return merged
+
+
+def _row(doc_id: str, draft: _Draft, context: str) -> ChunkRow:
+    first, last = draft.elements[0], draft.elements[-1]
+    pages = tuple(dict.fromkeys(page for row in draft.elements for page in _pages(row)))
+    return ChunkRow(
+        chunk_id=content_id(
+            doc_id, draft.kind, draft.text, draft.html, first.media, pages, first.time_start, last.time_end
+        ),
+        doc_id=doc_id,
+        ordinal=0,
+        kind=draft.kind,
+        text=draft.text,
+        html=draft.html,
+        media=first.media,
+        media_type=first.media_type,
+        context=context,
+        tokens=tokens.count(draft.text),
+        pages=pages,
+        boxes=tuple(dict.fromkeys(box for row in draft.elements for box in row.boxes)),
+        origin=_origin(row.origin for row in draft.elements),
+        time_start=first.time_start,
+        time_end=last.time_end,
+    )
+
+
+def _pages(row: ElementRow) -> tuple[int, ...]:
+    boxed = tuple(dict.fromkeys(box.page for box in row.boxes))
+    return boxed if row.page is None or row.page in boxed else (row.page, *boxed)
+
+
+def _origin(origins: Iterable[Origin]) -> Origin:
+    """The least certain of the origins of a chunk's words."""
+    order: tuple[Origin, ...] = ("native", "text-layer", "metadata", "ocr")
+    return max(origins, key=order.index)

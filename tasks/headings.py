@@ -1,0 +1,33 @@
+"""The context of each element: the document's title and the path of headings that it stands under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tasks.rows import ElementRow
+
+_SEPARATOR = " > "
+_MAX_CHARACTERS = 100  # a "heading" longer than this is probably prose; its beginning is context enough
+
+
+def contexts(title: str, rows: Sequence[ElementRow]) -> list[str]:
+    """One context per row. A Title stands under itself; a Title without a level is taken for one of the last level."""
+    path: list[tuple[int, str]] = []
+    found: list[str] = []
+    for row in rows:
+        text = " ".join(row.text.split())
+        if row.category == "Title" and text:
+            level = row.level if row.level is not None else (path[-1][0] if path else 0)
+            path = [(depth, heading) for depth, heading in path if depth < level]
+            path.append((level, _clip(text)))
+        found.append(_SEPARATOR.join(_distinct([_clip(" ".join(title.split())), *(heading for _, heading in path)])))
+    return found
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1].rstrip() + "…"
+
+
+def _distinct(parts: Iterable[str]) -> list[str]:
+    """Without empty parts and without repetitions (the first heading often is the title)."""
+    return list({part.casefold(): part for part in reversed([part for part in parts if part])}.values())[::-1]

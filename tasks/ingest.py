@@ -1,0 +1,154 @@
+"""One ingest run around its stages: settings and plan before, publish and report after.
+
+In: SOURCE roots and options. Out: a RunReport. The flow calls `session`, `plan`, the stages, `publish`; a dry run calls
+`preview`, which takes no lease and writes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from tasks import progress, recipes
+from tasks.containers import Member
+from tasks.context import Context, RunSpec, run_context
+from tasks.errors import LakeError
+from tasks.index import open_reader, publish
+from tasks.isolation import Workers
+from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
+from tasks.lease import Lease
+from tasks.partition.capabilities import resolve_capabilities
+from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_quarantine
+from tasks.quarantine import Quarantine
+from tasks.recipes import Recipes
+from tasks.report.run import RunReport, make_report
+from tasks.settings import load_settings
+from tasks.sources import list_roots, unpack_source
+from tasks.work import Shard
+
+_UNPACK_SECONDS = 300.0
+
+
+def plan_options(
+    checksum: bool, restage: bool, prune: bool, allow_mass_delete: bool, only: Sequence[str] | None
+) -> PlanOptions:
+    chosen = None if only is None else frozenset(only)
+    return PlanOptions(checksum, restage, prune, allow_mass_delete, chosen)
+
+
+class Session:
+    """A run that holds the lake's lease."""
+
+    def __init__(self, sources: Sequence[str], options: PlanOptions, context: Context, lease: Lease) -> None:
+        self.spec = context.spec
+        self._sources = list(sources)
+        self._options = options
+        self._context = context
+        self._lease = lease
+        self._started = time.monotonic()
+
+    def plan(self) -> Plan:
+        """What to do: compare the sources with what is published."""
+        progress.report("phase", label="plan")
+        lake = self._context.lake
+        plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+        for stage in ("partition", "chunk", "summarize", "embed"):
+            progress.report("planned", stage, len(plan.work))
+        return plan
+
+    def publish(self, plan: Plan, shards: Sequence[Shard]) -> RunReport:
+        """Make the finished documents visible to readers, at once and whole, and write the report."""
+        progress.report("phase", label="publish")
+        outcomes = {state.work.doc_id: state.outcome() for shard in shards for state in shard.documents}
+        settled = settle(plan, outcomes)
+        lake, spec = self._context.lake, self.spec
+        release = publish(lake, self._lease, spec.run, settled.rows, settled.documents, spec.settings.embed.spaces)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
+        report = make_report(
+            spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb()
+        )
+        write_report(lake.storage, spec.run, report.model_dump(mode="json"))
+        return report
+
+    def _memory_mb(self) -> dict[str, float]:
+        return {
+            "parent": psutil.Process().memory_info().rss / 1e6,
+            "largest_worker": self._context.workers.peak_memory_mb,
+        }
+
+
+@contextlib.contextmanager
+def session(
+    sources: Sequence[str], options: PlanOptions, lake: str | None = None, profile: str | None = None
+) -> Iterator[Session]:
+    """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
+    settings = load_settings(lake=lake, profile=profile)
+    opened = open_lake(settings.lake, create=True)
+    with opened.lease("ingest") as lease:
+        spec = RunSpec(_run_id(), settings, resolve_capabilities())
+        with run_context(spec) as context:
+            yield Session(sources, options, context, lease)
+
+
+def preview(
+    sources: Sequence[str], options: PlanOptions, lake: str | None = None, profile: str | None = None
+) -> tuple[Plan, Release]:
+    """The plan and the release it starts from, without changing anything; the lake need not exist yet."""
+    settings = load_settings(lake=lake, profile=profile)
+    try:
+        opened: Lake | None = open_lake(settings.lake)
+    except LakeError:
+        if Path(settings.lake).exists():
+            raise
+        opened = None
+    with Workers(settings.limits) as workers:
+        plan = _plan(sources, options, opened, recipes.resolve(settings), workers)
+    return plan, current_release(opened.storage) if opened else NO_RELEASE
+
+
+def _plan(
+    sources: Sequence[str],
+    options: PlanOptions,
+    lake: Lake | None,
+    recipe: Recipes,
+    workers: Workers,
+) -> Plan:
+    limits = recipe.settings.limits
+
+    def unpack(uri: str) -> list[Member]:
+        return workers.call(unpack_source, uri, limits, seconds=_UNPACK_SECONDS, name=uri)
+
+    listing = list_roots(list(sources), exclude=recipe.settings.lake)
+    known = Quarantine(lake.storage).records if lake else []
+    return make_plan(
+        sources,
+        listing,
+        published(lake),
+        known,
+        recipe,
+        options,
+        unpack,
+        lambda uri: progress.report("scanned", label=uri),
+    )
+
+
+def published(lake: Lake | None) -> Published:
+    """What readers of the lake see now."""
+    release = current_release(lake.storage) if lake else NO_RELEASE
+    if lake is None or release.number == 0:
+        return Published({}, {})
+    reader = open_reader(lake, release)
+    return Published({row.uri: row for row in reader.sources()}, reader.documents())
+
+
+def _run_id() -> str:
+    """Sorts by time; the process id keeps two runs of one second apart."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03d}-{os.getpid()}"

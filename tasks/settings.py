@@ -1,0 +1,113 @@
+"""One frozen settings object, read from flags, environment (`BINDERY_*`), `bindery.toml` and defaults, in that order.
+
+Each stage's group is exactly what enters that stage's key, so a changed value restages what it touches. `Limits`
+bound the work and never change what comes out of it; they are not part of any key.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tasks.errors import UsageError
+
+Profile = Literal["local", "openai"]
+DEFAULT_LAKE = "data/lake"
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartitionSettings(Group):
+    """What partitioning looks for."""
+
+    ocr: bool = Field(True, description="read pages and pictures that have no text layer")
+    ocr_dpi: int = Field(150, ge=72, le=600, description="resolution at which pages are rendered for OCR")
+    min_picture_px: int = Field(48, ge=1, description="pictures with a shorter side are decoration")
+
+
+class ChunkSettings(Group):
+    """How text becomes retrieval units; sizes are o200k tokens."""
+
+    max_tokens: int = Field(256, ge=32, le=8192)
+    soft_tokens: int = Field(192, ge=16, description="start a new chunk once this is reached")
+    combine_under_tokens: int = Field(48, ge=0, description="merge sections smaller than this into the next")
+
+
+class SummarizeSettings(Group):
+    """Which kinds of chunk get a summary; the local profile writes extractive ones."""
+
+    kinds: tuple[str, ...] = ("table", "image", "audio", "video")
+    max_characters: int = Field(600, ge=80)
+
+
+class EmbedSettings(Group):
+    """The spaces that chunks and summaries are embedded in."""
+
+    spaces: tuple[str, ...] = ("minilm",)
+
+
+class Limits(Group):
+    """Bounds on the work: they decide whether a document is finished, never what its rows are."""
+
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="partition processes")
+    seconds_per_page: float = Field(60.0, gt=0)
+    seconds_per_document: float = Field(120.0, gt=0, description="added once per document or part")
+    memory_mb: int = Field(4096, ge=256, description="per partition process")
+    part_pages: int = Field(16, ge=1, description="pages of a PDF that one work item covers")
+    max_pixels: int = Field(100_000_000, ge=1, description="pictures larger than this are refused before decoding")
+    container_depth: int = Field(3, ge=1, description="archives in mail in archives ...")
+    container_members: int = Field(10_000, ge=1)
+    container_bytes: int = Field(2 * 1024**3, ge=1, description="unpacked size of one container")
+    max_file_bytes: int = Field(4 * 1024**3, ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything a run was asked to do; stored in its report."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BINDERY_", env_nested_delimiter="__", frozen=True, extra="ignore", toml_file="bindery.toml"
+    )
+
+    lake: str = DEFAULT_LAKE
+    profile: Profile = "local"
+    partition: PartitionSettings = PartitionSettings()
+    chunk: ChunkSettings = ChunkSettings()
+    summarize: SummarizeSettings = SummarizeSettings()
+    embed: EmbedSettings = EmbedSettings()
+    limits: Limits = Field(default_factory=Limits)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` with the value None are ignored.
+
+    Raises UsageError naming the setting that is not valid.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"setting {name!r} is not valid: {first['msg']}", "see `bindery.toml`, BINDERY_* or the flags"
+        ) from error
+    if "://" not in settings.lake:
+        settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
+    return settings

@@ -1,0 +1,124 @@
+"""Runs one stage over one shard: each document by itself, so that a failure is that document's alone.
+
+In: a RunSpec and a Shard of references. Out: the shard with one more reference, or a failure, per document.
+Partitioning and chunking run in worker processes, embedding in this one, batched over the shard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tasks import progress, stage
+from tasks.chunk import chunk_document
+from tasks.context import Context, RunSpec, context_of
+from tasks.embed import EmbedInput, embed_shard
+from tasks.embed.spaces import open_space
+from tasks.errors import DocumentError
+from tasks.partition import partition_document
+from tasks.stage import StageRef
+from tasks.summarize import summarize_document
+from tasks.work import DocumentState, Failure, Shard
+
+
+def partition(spec: RunSpec, shard: Shard) -> Shard:
+    context = context_of(spec)
+
+    def compute(state: DocumentState) -> StageRef:
+        return partition_document(
+            context.lake.storage,
+            state.work,
+            spec.settings,
+            context.recipes.partition(state.work.media_type),
+            context.workers,
+            lambda pages: progress.report("pages", "partition", pages),
+        )
+
+    return _each(shard, "partition", compute, spec.settings.limits.workers + 1)
+
+
+def chunk(spec: RunSpec, shard: Shard) -> Shard:
+    context = context_of(spec)
+    recipe, limits = context.recipes.chunk, spec.settings.limits
+
+    def compute(state: DocumentState) -> StageRef:
+        upstream = state.ref("partition")
+        done = stage.find(context.lake.storage, recipe.stage, recipe.key(state.work.doc_id, upstream.digest))
+        return done or context.workers.call(
+            chunk_document,
+            context.lake.storage,
+            state.work.doc_id,
+            upstream,
+            recipe,
+            spec.settings.chunk,
+            seconds=limits.seconds_per_document + limits.seconds_per_page * max(1, upstream.info.pages),
+            name=state.work.uri,
+        )
+
+    return _each(shard, "chunk", compute, limits.workers + 1)
+
+
+def summarize(spec: RunSpec, shard: Shard) -> Shard:
+    context = context_of(spec)
+
+    def compute(state: DocumentState) -> StageRef:
+        return summarize_document(
+            context.lake.storage, state.ref("chunk"), context.recipes.summarize, spec.settings.summarize
+        )
+
+    return _each(shard, "summarize", compute, 1)
+
+
+def embed(spec: RunSpec, shard: Shard) -> Shard:
+    context = context_of(spec)
+    for name in context.recipes.embed:
+        shard = _embed_space(context, shard, name)
+    return shard
+
+
+def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
+    live = [state for state in shard.documents if state.failure is None]
+    inputs = [EmbedInput(state.work.doc_id, state.ref("chunk"), state.ref("summarize")) for state in live]
+    results = embed_shard(
+        context.lake.storage,
+        inputs,
+        context.recipes.embed[name],
+        open_space(name),
+        lambda doc_id: progress.report("done", "embed"),
+    )
+    after = {state.work.doc_id: _advance(state, "embed", result) for state, result in zip(live, results, strict=True)}
+    return dataclasses.replace(
+        shard, documents=tuple(after.get(state.work.doc_id, state) for state in shard.documents)
+    )
+
+
+def _each(shard: Shard, name: str, compute: Callable[[DocumentState], StageRef], threads: int) -> Shard:
+    """Apply a stage to the documents that have not failed, several at a time."""
+
+    def one(state: DocumentState) -> DocumentState:
+        if state.failure is not None:
+            return state
+        try:
+            result: StageRef | DocumentError = compute(state)
+        except DocumentError as error:
+            result = error
+        progress.report("failed" if isinstance(result, DocumentError) else "done", name, label=state.work.uri)
+        return _advance(state, name, result)
+
+    return dataclasses.replace(shard, documents=tuple(_map(one, shard.documents, threads)))
+
+
+def _map(
+    function: Callable[[DocumentState], DocumentState], states: Sequence[DocumentState], threads: int
+) -> list[DocumentState]:
+    if threads <= 1:
+        return [function(state) for state in states]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, states))
+
+
+def _advance(state: DocumentState, name: str, result: StageRef | DocumentError) -> DocumentState:
+    if isinstance(result, DocumentError):
+        return dataclasses.replace(state, failure=Failure(name, result))
+    return dataclasses.replace(state, refs=(*state.refs, result))

@@ -1,0 +1,84 @@
+"""What a lake holds, told from its manifest, quarantine and last report; never opens the index."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+from tasks.lake import current_release, last_report, open_lake
+from tasks.lease import current_holder
+from tasks.quarantine import Quarantine, Record
+
+
+def lake_status(uri: str) -> dict[str, Any]:
+    """The fields of `bindery status --json`. Raises LakeError where there is no lake."""
+    lake = open_lake(uri)
+    release = current_release(lake.storage)
+    report = last_report(lake.storage)
+    holder = current_holder(lake.storage)
+    return {
+        "lake": lake.uri,
+        "id": lake.id,
+        "release": release.number,
+        "created": release.created,
+        "counts": dict(release.counts),
+        "spaces": dict(release.spaces),
+        "quarantine": len(Quarantine(lake.storage).records),
+        "writer": f"{holder.purpose}, process {holder.pid} on {holder.host}" if holder else None,
+        "last_run": _last_run(report) if report else None,
+    }
+
+
+def _last_run(report: dict[str, Any]) -> dict[str, Any]:
+    from tasks.report.run import RunReport
+
+    found = RunReport.model_validate(report)
+    return {"run": found.run, "release": found.release, "headline": found.headline, "seconds": found.seconds}
+
+
+def quarantine_status(uri: str) -> list[dict[str, Any]]:
+    """One entry per document in quarantine, ordered by source."""
+    return [_entry(record) for record in Quarantine(open_lake(uri).storage).records]
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    return {
+        "doc_id": record.doc_id,
+        "sources": [source.uri for source in record.sources],
+        "media_type": record.media_type,
+        "stage": record.stage,
+        "error": {"code": record.code, "message": record.message, "hint": record.hint},
+        "attempts": record.attempts,
+        "first_at": record.first_at,
+        "last_at": record.last_at,
+        "run": record.run,
+        "retry_pending": not record.key,
+    }
+
+
+def release_known_failures(uri: str, patterns: list[str]) -> tuple[list[str], list[str]]:
+    """Let matching records be tried again; returns the roots and files that an ingest has to look at.
+
+    A pattern is a source's uri, a glob over it, or a `doc_id`; none means all.
+    """
+    lake = open_lake(uri)
+    with lake.lease("quarantine retry"):
+        quarantine = Quarantine(lake.storage)
+        chosen = [record for record in quarantine.records if not patterns or _matches(record, patterns)]
+        quarantine.forget_key(chosen)
+    sources = [source for record in chosen for source in record.sources]
+    return sorted({source.root for source in sources}), sorted({_file(source.uri) for source in sources})
+
+
+def _matches(record: Record, patterns: list[str]) -> bool:
+    names = [record.doc_id, *(source.uri for source in record.sources)]
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _file(uri: str) -> str:
+    """The file that holds a source: itself, or the outermost container."""
+    from tasks.sources import split_uri
+
+    return str(split_uri(uri)[0])
+
+

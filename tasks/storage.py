@@ -1,0 +1,114 @@
+"""Bytes under a root, by relative path: the only module that touches the lake's files.
+
+Writes appear whole or not at all, whatever happens to the process. `LocalStorage` is a folder; another backend
+(an object store) needs the same eight methods and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from tasks.errors import LakeError
+
+
+class Storage(Protocol):
+    root: str
+
+    def exists(self, path: str) -> bool: ...
+    def size(self, path: str) -> int: ...
+    def read(self, path: str) -> bytes: ...
+    def write(self, path: str, data: bytes, durable: bool = False) -> None: ...
+    def create(self, path: str, data: bytes) -> bool: ...
+    def list(self, folder: str) -> list[str]: ...
+    def delete(self, path: str) -> None: ...
+    def local(self, path: str) -> Path: ...
+
+
+class LocalStorage:
+    """A folder. Temporary names begin with `.tmp-`, which no reader looks at."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(Path(root).absolute())
+
+    def local(self, path: str) -> Path:
+        """The file behind a relative path; refuses to leave the root."""
+        target = Path(os.path.normpath(os.path.join(self.root, path)))
+        if not target.is_relative_to(self.root):
+            raise LakeError(f"path {path!r} leaves the lake")
+        return target
+
+    def exists(self, path: str) -> bool:
+        return self.local(path).exists()
+
+    def size(self, path: str) -> int:
+        return self.local(path).stat().st_size
+
+    def read(self, path: str) -> bytes:
+        return self.local(path).read_bytes()
+
+    def write(self, path: str, data: bytes, durable: bool = False) -> None:
+        """Replace `path` by `data` atomically; `durable` waits until it would survive a power cut."""
+        with self._temporary(path, data, durable) as temporary:
+            os.replace(temporary, self.local(path))
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Create `path` with `data`, durably, unless it exists; says whether it did. Exactly one of many callers wins."""
+        with self._temporary(path, data, durable=True) as temporary:
+            try:
+                os.link(temporary, self.local(path))
+            except FileExistsError:
+                return False
+            _sync_folder(self.local(path).parent)
+            return True
+
+    def list(self, folder: str) -> list[str]:
+        """Names of the files directly in a folder, sorted; empty where it does not exist."""
+        try:
+            with os.scandir(self.local(folder)) as entries:
+                return sorted(e.name for e in entries if e.is_file() and not e.name.startswith(".tmp-"))
+        except FileNotFoundError:
+            return []
+
+    def delete(self, path: str) -> None:
+        self.local(path).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _temporary(self, path: str, data: bytes, durable: bool) -> Iterator[str]:
+        folder = self.local(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            yield name
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system can sync a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def open_storage(uri: str) -> Storage:
+    """The storage behind a lake URI: a path or file:// URI."""
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    if "://" in uri:
+        raise LakeError(
+            f"lake {uri!r}: only folders are supported by this version", "give a folder: --lake /path/to/lake"
+        )
+    return LocalStorage(uri)

@@ -1,0 +1,115 @@
+"""The inside of a worker process of `tasks.isolation`: its limits, its watch on the parent, and one guarded call."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tasks.errors import DocumentError
+
+# One worker per core: libraries in it must not start threads of their own.
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_THREAD_LIMIT")
+}
+_MB = 1 << 20
+_inside = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call: `value`, or `error`; and the largest resident set of the process so far."""
+
+    value: Any
+    error: DocumentError | None
+    peak_mb: int
+
+
+def in_worker() -> bool:
+    """Whether this process is a worker, so that engines take one thread."""
+    return _inside
+
+
+def ready(announce: Connection, watched: Connection, memory_mb: int, file_bytes: int) -> None:
+    """Prepare this process: announce its pid, die with the parent, limit memory and file size, use one thread."""
+    global _inside
+    _inside = True
+    os.environ.update(ONE_THREAD)
+    _die_with_parent(watched)
+    if sys.platform != "win32":
+        import resource
+
+        # The watchdog is the limit; these are the backstop for what grows faster than it looks. Address space that
+        # allocators reserve and never touch counts here, hence the margin.
+        _lower(resource.RLIMIT_DATA, memory_mb * _MB * 5 // 4 + 1024 * _MB)
+        _lower(resource.RLIMIT_FSIZE, max(file_bytes, 4096 * _MB))
+        _lower(resource.RLIMIT_CORE, 0)
+    announce.send(os.getpid())
+
+
+def _lower(kind: int, value: int) -> None:
+    import resource
+
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(kind, (value, hard))
+
+
+def _die_with_parent(watched: Connection) -> None:
+    """End when the parent does, even by kill -9: the pipe that only it writes to then reads end of file.
+
+    The fork server is this process's parent by birth, so PR_SET_PDEATHSIG would watch the wrong one. On Linux the
+    kernel also signals (SIGIO ends the process), which works while C code holds the interpreter lock.
+    """
+    if sys.platform == "linux":
+        import fcntl
+
+        handle = watched.fileno()
+        fcntl.fcntl(handle, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def wait() -> None:
+        with contextlib.suppress(OSError, EOFError):
+            watched.recv()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="bindery-parent").start()
+
+
+def start(fn: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
+    """`fn(*args)`, with every exception made a DocumentError: only that crosses the border between processes."""
+    try:
+        return Outcome(fn(*args), None, _peak_mb())
+    except DocumentError as error:
+        return Outcome(None, DocumentError(error.code, error.message, error.hint), _peak_mb())
+    except MemoryError:
+        return Outcome(None, _out_of_memory(), _peak_mb())
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):  # C++ libraries wrap theirs
+            return Outcome(None, _out_of_memory(), _peak_mb())
+        message = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+        return Outcome(None, DocumentError("malformed", message, "the file may be damaged"), _peak_mb())
+
+
+def _out_of_memory() -> DocumentError:
+    return DocumentError(
+        "memory", "ran out of the memory that one worker may use", "raise limits.memory_mb, or split the document"
+    )
+
+
+def _peak_mb() -> int:
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10
