@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from email.message import EmailMessage
+from email.message import Message, MIMEPart
 from pathlib import Path
 from typing import IO, cast
 
@@ -148,10 +148,11 @@ def _zip_members(path: Path, limits: Limits) -> Iterator[tuple[str, Write]]:
         raise DocumentError("malformed", f"not a readable zip archive: {error}") from error
 
 
-def _write_mail_member(part: EmailMessage, file: IO[bytes], limit: int) -> int:
+def _write_mail_member(part: MIMEPart, file: IO[bytes], limit: int) -> int:
     if part.get_content_type() == MAIL:
         inner = part.get_payload()
-        content = inner[0].as_bytes() if isinstance(inner, list) and inner else b""
+        forwarded = inner[0] if isinstance(inner, list) and inner else None
+        content = forwarded.as_bytes() if isinstance(forwarded, Message) else b""
     else:
         payload = part.get_payload(decode=True)
         content = payload if isinstance(payload, bytes) else b""
@@ -164,31 +165,31 @@ def _mail_members(path: Path) -> Iterator[tuple[str, Write]]:
     if path.stat().st_size > _MAX_MAIL_BYTES:
         raise DocumentError("too_large", f"the mail is larger than {_MAX_MAIL_BYTES} bytes")
     with open(path, "rb") as file:
-        message = cast(EmailMessage, email.message_from_binary_file(file, policy=email.policy.default))
+        message = email.message_from_binary_file(file, policy=email.policy.default)
     for number, part in enumerate(_attachments(message), start=1):
         yield _clean(_name(part, number)), functools.partial(_write_mail_member, part)
 
 
-def _attachments(part: EmailMessage) -> Iterator[EmailMessage]:
+def _attachments(part: MIMEPart) -> Iterator[MIMEPart]:
     """The parts that are not the mail's own text: attachments, inline pictures, forwarded mails."""
     if part.get_content_type() == MAIL:
         yield part
     elif part.is_multipart():
         for inner in part.iter_parts():
-            yield from _attachments(cast(EmailMessage, inner))
+            yield from _attachments(inner)
     elif part.get_content_disposition() == "attachment" or _file_name(part) or part.get_content_maintype() != "text":
         if part.get_content_maintype() != "multipart":
             yield part
 
 
-def _file_name(part: EmailMessage) -> str:
+def _file_name(part: MIMEPart) -> str:
     try:
         return part.get_filename() or ""
     except (ValueError, TypeError, AttributeError, LookupError, IndexError):  # malformed headers of real mails
         return ""
 
 
-def _name(part: EmailMessage, number: int) -> str:
+def _name(part: MIMEPart, number: int) -> str:
     given = _file_name(part)
     if given:
         return given

@@ -18,18 +18,20 @@ import psutil
 from tasks import progress, recipes
 from tasks.containers import Member
 from tasks.context import Context, RunSpec, run_context
+from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
-from tasks.index import open_reader, publish
+from tasks.index import Wanted, open_reader, publish
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
-from tasks.lease import Lease
+from tasks.lease import Lease, require_free
 from tasks.partition.capabilities import resolve_capabilities
 from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_quarantine
 from tasks.quarantine import Quarantine
 from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report
 from tasks.settings import load_settings
-from tasks.sources import list_roots, unpack_source
+from tasks.sources import check_root, list_roots, root_uri, unpack_source
+from tasks.storage import open_storage
 from tasks.work import Shard
 
 _UNPACK_SECONDS = 300.0
@@ -40,6 +42,16 @@ def plan_options(
 ) -> PlanOptions:
     chosen = None if only is None else frozenset(only)
     return PlanOptions(checksum, restage, prune, allow_mass_delete, chosen)
+
+
+def preflight(sources: Sequence[str], lake: str | None = None, profile: str | None = None) -> None:
+    """Raise now what a run would end with soon after it has started a server: bad settings, no root, a busy lake."""
+    settings = load_settings(lake=lake, profile=profile)
+    for source in sources:
+        check_root(root_uri(source))
+    storage = open_storage(settings.lake)
+    if storage.exists("lake.json"):
+        require_free(storage)
 
 
 class Session:
@@ -68,7 +80,9 @@ class Session:
         outcomes = {state.work.doc_id: state.outcome() for shard in shards for state in shard.documents}
         settled = settle(plan, outcomes)
         lake, spec = self._context.lake, self.spec
-        release = publish(lake, self._lease, spec.run, settled.rows, settled.documents, spec.settings.embed.spaces)
+        spaces = {name: open_space(name).dimension for name in spec.settings.embed.spaces}
+        wanted = Wanted(settled.rows, settled.documents, spaces)
+        release = publish(lake, self._lease, spec.run, wanted)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
         report = make_report(

@@ -20,9 +20,9 @@ from typing import Any, Self, TypeVar
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from tasks.worker import Outcome, ready, start
 from tasks.errors import DocumentError
 from tasks.settings import Limits
+from tasks.worker import Outcome, ready, start
 
 T = TypeVar("T")
 _TASKS_PER_WORKER = 200  # a worker is replaced after this many, whatever its libraries leaked
@@ -89,7 +89,7 @@ class Workers:
             pool, self._pool = self._pool, None
             futures = list(self._futures)
         for future in futures:
-            future.cancel()
+            future.cancel()  # type: ignore[no-untyped-call]
         if pool is not None:
             self._end(pool)
 
@@ -137,14 +137,14 @@ class Workers:
         return pool
 
     def _end(self, pool: ProcessPool) -> None:
-        pool.stop()
+        pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
         if self._alive is not None:
             self._alive.close()
 
     def _watch(self, pool: ProcessPool, pids: Connection, keep: tuple[Connection, ...]) -> None:
         """Kill workers above the memory limit, ten times a second, until the pool is gone."""
-        while self._pool is pool or self._pool is None and not self._closed.is_set():
+        while self._pool is pool or (self._pool is None and not self._closed.is_set()):
             with contextlib.suppress(OSError, EOFError):
                 while pids.poll(_POLL_SECONDS):
                     pid = pids.recv()
@@ -177,5 +177,7 @@ class Workers:
         if code < 0:
             with contextlib.suppress(ValueError):
                 how = f"signal {-code}, {signal.Signals(-code).name}"
-        hint = "the system may be short of memory: fewer workers" if code == -9 else "the file may be hostile or damaged"
+        hint = (
+            "the system may be short of memory: fewer workers" if code == -9 else "the file may be hostile or damaged"
+        )
         return DocumentError("crash", f"the worker process died ({how}; {name})", hint)

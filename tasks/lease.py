@@ -45,7 +45,7 @@ class Holder:
         if self.host != _host():
             return time.time() - self.beat < EXPIRY_SECONDS
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 1.0
+            return bool(abs(psutil.Process(self.pid).create_time() - self.started) < 1.0)
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
@@ -105,14 +105,24 @@ def current_holder(storage: Storage) -> Holder | None:
     return found if found is not None and found.alive() else None
 
 
+def require_free(storage: Storage) -> None:
+    """Raises LakeBusyError while a living writer has the lake."""
+    _refuse_if_held(_read(storage))
+
+
+def _refuse_if_held(holder: Holder | None) -> None:
+    if holder is not None and holder.alive():
+        host = holder.host.split("/")[0]
+        raise LakeBusyError(
+            f"the lake is being written by another bindery ({holder.purpose}, process {holder.pid} on {host})",
+            "wait until it has ended, or stop it, and run the command again",
+        )
+
+
 def _take(storage: Storage, purpose: str) -> Holder:
     with _exclusive(storage):
         found = _read(storage)
-        if found is not None and found.alive():
-            raise LakeBusyError(
-                f"the lake is being written by another bindery ({found.purpose}, process {found.pid} on {found.host})",
-                "wait until it has ended, or stop it, and run the command again",
-            )
+        _refuse_if_held(found)
         started = psutil.Process().create_time()
         token = (found.token if found else 0) + 1
         holder = Holder(token, _host(), os.getpid(), started, purpose, time.time())

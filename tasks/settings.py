@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from tasks.errors import UsageError
+from tasks.errors import MissingCapabilityError, UsageError
 
 Profile = Literal["local", "openai"]
 DEFAULT_LAKE = "data/lake"
@@ -108,6 +108,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise UsageError(
             f"setting {name!r} is not valid: {first['msg']}", "see `bindery.toml`, BINDERY_* or the flags"
         ) from error
+    if settings.profile == "openai":
+        raise MissingCapabilityError(
+            "the openai profile is not part of this version: summaries and answers by an LLM come later",
+            "use --profile local",
+        )
     if "://" not in settings.lake:
         settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
     return settings

@@ -77,20 +77,31 @@ def list_roots(sources: list[str], exclude: str) -> Listing:
     for root in sorted({root_uri(source) for source in sources}):
         path = Path(root)
         try:
-            mode = path.stat().st_mode
-            if stat.S_ISDIR(mode):
+            if check_root(root):
                 _list_folder(path, root, exclude, listing, seen, Sidecars(path))
-            elif stat.S_ISREG(mode):
-                _list_file(path, root, path.parent, listing, seen)
             else:
-                raise SourceRootError(f"source {root} is neither a file nor a folder")
-        except FileNotFoundError as error:
-            raise SourceRootError(
-                f"source {root} does not exist", "check the path, and that the disk or share is mounted"
-            ) from error
-        except PermissionError as error:
-            raise SourceRootError(f"source {root} cannot be read: {error.strerror}", "check its permissions") from error
+                _list_file(path, root, path.parent, listing, seen)
+        except OSError as error:
+            raise _unusable(root, error) from error
     return listing
+
+
+def check_root(root: str) -> bool:
+    """Whether a root is a folder. Raises SourceRootError where it is missing or neither a folder nor a file."""
+    try:
+        mode = Path(root).stat().st_mode
+    except OSError as error:
+        raise _unusable(root, error) from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise SourceRootError(f"source {root} is neither a file nor a folder")
+    return stat.S_ISDIR(mode)
+
+
+def _unusable(root: str, error: OSError) -> SourceRootError:
+    if isinstance(error, FileNotFoundError):
+        hint = "check the path, and that the disk or share is mounted"
+        return SourceRootError(f"source {root} does not exist", hint)
+    return SourceRootError(f"source {root} cannot be read: {error.strerror}", "check its permissions")
 
 
 def _list_file(path: Path, root: str, folder: Path, listing: Listing, seen: set[str]) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 from tasks.errors import DocumentError
 
 # One worker per core: libraries in it must not start threads of their own.
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_THREAD_LIMIT")
-}
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_THREAD_LIMIT"), "1"
+)
 _MB = 1 << 20
 _inside = False
 
@@ -92,7 +91,7 @@ def start(fn: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
         return Outcome(None, DocumentError(error.code, error.message, error.hint), _peak_mb())
     except MemoryError:
         return Outcome(None, _out_of_memory(), _peak_mb())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a library raises, the document is what failed
         lines = str(error).strip().splitlines()
         if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):  # C++ libraries wrap theirs
             return Outcome(None, _out_of_memory(), _peak_mb())

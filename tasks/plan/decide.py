@@ -71,7 +71,8 @@ def _unseen(
     seen = {candidate.uri for candidate in candidates}
     # The members of a container that cannot be read now stay published, as the container itself does.
     failed = [candidate.uri for candidate in candidates if candidate.error is not None]
-    untouched, gone = [], []
+    untouched: list[SourceRow] = []
+    gone: list[SourceRow] = []
     for uri, row in published.sources.items():
         if uri in seen:
             continue

@@ -66,13 +66,15 @@ class Scanner:
                 yield from self._as_before(file.uri, None)
             return
         base = Candidate(file.uri, self._root(file), None, size=file.size, mtime_ns=file.mtime_ns)
-        if file.problem is not None:
-            yield dataclasses.replace(base, error=file.problem)
-            return
         record, source = self.held.get(file.uri, (None, None))
+        if file.problem is not None:
+            seen = record is not None and record.message == file.problem.message and self._is_known(record)
+            yield dataclasses.replace(base, error=file.problem, known=seen)
+            return
         if record is not None and source is not None and self._same(file, source):
-            if self._is_known(record) and not self._unread_member(file.uri):
-                yield self._known(record, source, file)
+            # What failed in a stage needs no new reading to be tried again; `decide` says whether it is.
+            if (record.media_type or self._is_known(record)) and not self._unread_member(file.uri):
+                yield self._in_quarantine(record, source, file)
                 yield from self._members_as_before(file.uri, file)
                 return
         elif (previous := self.published.sources.get(file.uri)) is not None and self._same(file, previous):
@@ -114,19 +116,23 @@ class Scanner:
             yield Candidate(uri, row.root, row.parent, row=row, skipped=row.skipped, doc_id=row.doc_id)
         elif uri in self.held:
             record, source = self.held[uri]
-            yield self._known(record, source, file, known=self._is_known(record))
+            yield self._in_quarantine(record, source, file)
         yield from self._members_as_before(uri, file)
 
     def _members_as_before(self, uri: str, file: FoundFile | None) -> Iterator[Candidate]:
         for member in sorted(self._members.get(uri, ()), key=_member_order):
             yield from self._as_before(member, file)
 
-    def _known(self, record: Record, source: HeldSource, file: FoundFile | None, known: bool = True) -> Candidate:
-        """A source whose document is in quarantine; not `known` where it is to be attempted again."""
+    def _in_quarantine(self, record: Record, source: HeldSource, file: FoundFile | None) -> Candidate:
+        """A source of unchanged content in quarantine: a document to decide on, or a known error where there is none.
+
+        Where a document failed in a stage, it is its record that counts, whichever of its sources is looked at.
+        """
         row = self._row_of(record, source, file) if record.media_type else None
         return Candidate(
-            source.uri, source.root, source.parent, row=row, error=record.error if known or row is None else None,
-            doc_id=record.doc_id, known=known, stage=record.stage, size=source.size, mtime_ns=source.mtime_ns, seen_ns=source.seen_ns,
+            source.uri, source.root, source.parent, row=row, error=None if row else record.error,
+            doc_id=record.doc_id, known=row is None, stage=record.stage, size=source.size, mtime_ns=source.mtime_ns,
+            seen_ns=source.seen_ns,
         )  # fmt: skip
 
     def _row_of(self, record: Record, source: HeldSource, file: FoundFile | None) -> SourceRow:

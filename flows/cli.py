@@ -1,0 +1,301 @@
+"""The `bindery` command: parses, calls a flow or a task, prints.
+
+stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
+Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached, 5 lake busy, 6 gate not met.
+Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from flows import terminal
+from tasks.errors import BinderyError, UsageError
+
+SCHEMA_VERSION = 1
+QUARANTINED = 3
+INTERRUPTED = 130
+_DEBUG = bool(os.environ.get("BINDERY_DEBUG"))
+
+Kind = Literal["text", "table", "image", "audio", "video"]
+Profile = Literal["local", "openai"]
+Lake = Annotated[str | None, Parameter(help="Folder of the lake. [default: data/lake, or BINDERY_LAKE]")]
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
+K = Annotated[int, Parameter(name=["-k", "--limit"], help="How many hits.")]
+Kinds = Annotated[list[Kind] | None, Parameter(name="--kind", negative=(), help="Only these kinds of chunk.")]
+Globs = Annotated[list[str] | None, Parameter(name="--source", negative=(), help="Only sources matching this glob.")]
+Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="Only documents with this tag.")]
+Groups = Annotated[
+    list[str] | None, Parameter(name="--group", negative=(), help="Only documents of this access group.")
+]
+Pages = Annotated[list[int] | None, Parameter(name="--page", negative=(), help="Only chunks on this page.")]
+
+app = App(
+    name="bindery",
+    help="Turn folders of mixed documents into a searchable, citable index, and ask it questions.",
+    version=lambda: f"bindery {metadata.version('bindery')}",
+    help_epilogue="Start with:  bindery ingest FOLDER  and then  bindery ask 'a question'",
+    result_action="return_value",
+)
+quarantine_app = App(name="quarantine", help="Documents that could not be processed: list them, or try them again.")
+app.command(quarantine_app)
+
+
+@app.command
+def ingest(
+    *sources: str,
+    lake: Lake = None,
+    profile: Annotated[Profile | None, Parameter(help="local needs no key, server or download.")] = None,
+    dry_run: Annotated[bool, Parameter(negative=(), help="Print the plan and stop; nothing is changed.")] = False,
+    checksum: Annotated[bool, Parameter(negative=(), help="Read every file; do not trust size and time.")] = False,
+    restage: Annotated[bool, Parameter(negative=(), help="Redo documents whose settings or software changed.")] = False,
+    prune: Annotated[bool, Parameter(help="Remove sources that are gone from below SOURCE.")] = True,
+    allow_mass_delete: Annotated[bool, Parameter(negative=(), help="Allow removing over 20% of a root.")] = False,
+    json: Json = False,
+    changed_only: Annotated[bool, Parameter(negative=(), help="With --json: leave out what did not change.")] = False,
+) -> int:
+    """Bring the index up to date with files and folders, and publish a release.
+
+    Only what changed is worked on; a run that was killed goes on where it stopped.
+
+    Parameters
+    ----------
+    sources
+        Files and folders. What was published from below them and is no longer there is removed.
+    """
+    if not sources:
+        raise UsageError("no SOURCE given", "bindery ingest FOLDER")
+    from tasks.report.run import plan_lines, preview_report
+
+    if dry_run:
+        from tasks import ingest as run
+
+        started = time.monotonic()
+        options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
+        with terminal.progress():
+            plan, release = run.preview(sources, options, lake=lake, profile=profile)
+        if json:
+            terminal.print_json(_ingest_json(preview_report(plan, release, time.monotonic() - started), changed_only))
+        else:
+            print("\n".join(plan_lines(plan)))
+        return 0
+    report = _run_ingest(
+        list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,
+        allow_mass_delete=allow_mass_delete,
+    )  # fmt: skip
+    if json:
+        terminal.print_json(_ingest_json(report, changed_only))
+    else:
+        terminal.print_run(report)
+    return QUARANTINED if report.quarantined else 0
+
+
+def _run_ingest(sources: list[str], **options: Any) -> Any:
+    """Fail on what can be known before a server is started, then run the flow in this process."""
+    from tasks.ingest import preflight
+
+    preflight(sources, options.get("lake"), options.get("profile"))
+    # What goes wrong is raised and told once, by `run`; Prefect would also log it with a trace.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if _DEBUG else "CRITICAL")
+    with terminal.progress():
+        from flows.ingest import ingest as flow
+
+        return flow(sources, **options)
+
+
+@app.command
+def search(
+    query: str,
+    *,
+    lake: Lake = None,
+    k: K = 10,
+    kind: Kinds = None,
+    source: Globs = None,
+    tag: Tags = None,
+    group: Groups = None,
+    page: Pages = None,
+    json: Json = False,
+) -> int:
+    """Find the chunks of the corpus that match a query, best first.
+
+    Parameters
+    ----------
+    query
+        Words, in English or Chinese.
+    """
+    result = _retrieve(query, lake, k, kind, source, tag, group, page)
+    if json:
+        terminal.print_json(result.to_json())
+    else:
+        terminal.print_hits(result)
+    return 0
+
+
+@app.command
+def ask(
+    question: str,
+    *,
+    lake: Lake = None,
+    k: K = 10,
+    kind: Kinds = None,
+    source: Globs = None,
+    tag: Tags = None,
+    group: Groups = None,
+    page: Pages = None,
+    json: Json = False,
+    html: Annotated[Path | None, Parameter(help="Also write the answer as a page with its evidence.")] = None,
+) -> int:
+    """Answer a question from the corpus, with citations; says so when the corpus does not hold the answer.
+
+    Parameters
+    ----------
+    question
+        A question, in English or Chinese.
+    """
+    from tasks.synthesize import synthesize
+
+    result = _retrieve(question, lake, k, kind, source, tag, group, page)
+    answer = synthesize(question, result)
+    if html is not None:
+        from tasks.lake import open_lake
+        from tasks.report.answer import render_answer
+
+        html.write_text(render_answer(open_lake(_lake(lake)), answer, result), encoding="utf-8")
+        terminal.note(f"wrote {html}")
+    if json:
+        terminal.print_json(answer.to_json())
+    else:
+        terminal.print_answer(answer)
+    return 0
+
+
+def _lake(lake: str | None) -> str:
+    from tasks.settings import load_settings
+
+    return load_settings(lake=lake).lake
+
+
+def _retrieve(
+    query: str,
+    lake: str | None,
+    k: int,
+    kinds: list[Kind] | None,
+    sources: list[str] | None,
+    tags: list[str] | None,
+    groups: list[str] | None,
+    pages: list[int] | None,
+) -> Any:
+    if k < 1:
+        raise UsageError("-k must be at least 1")
+    from tasks.lake import open_lake
+    from tasks.retrieve import retrieve
+
+    return retrieve(
+        open_lake(_lake(lake)), query, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()),
+        tags=tuple(tags or ()), groups=tuple(groups or ()), pages=tuple(pages or ()),
+    )  # fmt: skip
+
+
+@app.command
+def status(*, lake: Lake = None, json: Json = False) -> int:
+    """What the lake holds, what is in quarantine, and how the last run ended."""
+    from tasks.status import lake_status
+
+    found = lake_status(_lake(lake))
+    if json:
+        terminal.print_json(found)
+    else:
+        terminal.print_status(found)
+    return 0
+
+
+@quarantine_app.command(name="list")
+def quarantine_list(*, lake: Lake = None, json: Json = False) -> int:
+    """Documents in quarantine: stage, error, attempts, and what to do."""
+    from tasks.status import quarantine_status
+
+    found = quarantine_status(_lake(lake))
+    if json:
+        terminal.print_json({"documents": found})
+    else:
+        terminal.print_quarantine(found)
+    return 0
+
+
+@quarantine_app.command(name="retry")
+def quarantine_retry(*sources: str, lake: Lake = None, json: Json = False) -> int:
+    """Try documents in quarantine again: those of the given sources, or all of them.
+
+    Parameters
+    ----------
+    sources
+        Sources as `bindery quarantine list` names them; globs work.
+    """
+    from tasks.status import release_known_failures
+
+    roots, files = release_known_failures(_lake(lake), list(sources))
+    if not files:
+        terminal.note("nothing in quarantine matches")
+        if json:
+            terminal.print_json({"run": None, "sources": []})
+        return 0
+    report = _run_ingest(roots, lake=lake, only=files)
+    if json:
+        terminal.print_json(_ingest_json(report, changed_only=True))
+    else:
+        terminal.print_run(report)
+    return QUARANTINED if report.quarantined else 0
+
+
+def _ingest_json(report: Any, changed_only: bool) -> dict[str, Any]:
+    found: dict[str, Any] = report.model_dump(mode="json", exclude={"settings", "capabilities"})
+    if changed_only:
+        found["sources"] = [s for s in found["sources"] if s["status"] not in ("unchanged", "skipped")]
+    return found
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line."""
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False)
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        message = " ".join(str(error).split())
+        return _fail(UsageError(message, "see: bindery --help"), as_json)
+    except BinderyError as error:
+        return _fail(error, as_json)
+    except KeyboardInterrupt:
+        terminal.note("interrupted; what is finished is kept, run the command again to go on")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001  a program reading --json gets an object whatever happens
+        if _DEBUG:
+            raise
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(BinderyError(message, "BINDERY_DEBUG=1 shows the trace; please report it", "internal"), as_json)
+
+
+def _fail(error: BinderyError, as_json: bool) -> int:
+    if as_json:
+        terminal.print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    terminal.print_error(error)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""ingest: sources → plan → partition → chunk → summarize → embed → publish
+
+    bindery ingest SOURCE...                        # this flow in this process, on Prefect's embedded server
+    prefect deployment run ingest/ingest -p sources='["/data/reports"]'
+
+Shards stream: a shard's next stage starts when its last one ends, so that stages of different shards overlap.
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import steps
+from tasks import ingest as run
+from tasks.report.run import RunReport, plan_markdown, result_rows
+from tasks.settings import Profile
+from tasks.work import make_shards
+
+# Four stages of four shards at a time. Threads wait for worker processes and native code, so they may outnumber cores.
+_THREADS = 16
+
+
+@flow(
+    name="ingest",
+    flow_run_name="ingest-{sources}",
+    task_runner=ThreadPoolTaskRunner(max_workers=_THREADS),  # type: ignore[arg-type]  # invariant upstream
+    persist_result=True,
+)
+def ingest(
+    sources: list[str],
+    lake: str | None = None,
+    profile: Profile | None = None,
+    checksum: bool = False,
+    restage: bool = False,
+    prune: bool = True,
+    allow_mass_delete: bool = False,
+    only: list[str] | None = None,
+) -> RunReport:
+    """Bring the index up to date with these sources and publish a release.
+
+    Args:
+        sources: files and folders; what was published from below them and is no longer there is removed.
+        lake: the folder that holds everything bindery keeps.
+        profile: `local` needs no key, server or download.
+        checksum: read every file instead of trusting its size and time stamp.
+        restage: also redo documents whose settings, models or software changed.
+        prune: remove sources that are gone.
+        allow_mass_delete: allow that more than a fifth of a root's documents is removed.
+        only: restrict the run to these files below the sources.
+
+    Returns:
+        The report of the run, as also kept in the lake under `runs/`.
+    """
+    options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
+    with run.session(sources, options, lake=lake, profile=profile) as session:
+        plan = session.plan()
+        create_markdown_artifact(plan_markdown(plan), key="bindery-plan", description="What this run will do")
+        states = []
+        for shard in make_shards(plan.work):
+            parts = steps.partition.submit(session.spec, shard)
+            chunks = steps.chunk.submit(session.spec, parts)  # type: ignore[call-overload]  # a future is its result
+            summaries = steps.summarize.submit(session.spec, chunks)
+            states.append(steps.embed.submit(session.spec, summaries))  # type: ignore[call-overload]
+        report = session.publish(plan, [state.result() for state in states])
+    create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
+    return report
+
+

@@ -1,0 +1,208 @@
+"""What the command shows a person: answers on stdout; progress, notes and errors on stderr.
+
+Text that comes from documents is printed without control characters, so that it cannot drive the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tasks.errors import BinderyError
+from tasks.progress import Event, listening
+
+if TYPE_CHECKING:
+    from tasks.answer import Answer
+    from tasks.report.run import RunReport
+    from tasks.retrieve import SearchResult
+
+_STAGES = ("partition", "chunk", "summarize", "embed")
+_PLAIN_SECONDS = 10.0
+_EXCERPT = 240
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object, with `schema_version` first."""
+    sys.stdout.write(orjson.dumps({"schema_version": 1, **value}, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    print(_clean(text), file=sys.stderr)
+
+
+def print_error(error: BinderyError) -> None:
+    note(f"bindery: {error.message}")
+    if error.hint:
+        note(f"  → {error.hint}")
+
+
+def print_run(report: RunReport) -> None:
+    """The closing report: what readers see now, what was lost and why."""
+    for source in report.sources:
+        if source.error is not None:
+            again = " (known; `bindery quarantine retry` tries again)" if source.known else ""
+            note(f"! {source.source}: {source.stage}: {source.error.message}{again}")
+            if source.error.hint and not source.known:
+                note(f"  → {source.error.hint}")
+        elif source.status == "skipped":
+            note(f". {source.source}: skipped, {source.reason}")
+    for warning in report.warnings:
+        note(f"  {warning}")
+    if report.counts["restage_pending"]:
+        note(f"^ {report.counts['restage_pending']} documents are behind the settings; --restage redoes them")
+    print(_clean(f"{report.headline}; {report.seconds:.1f} s"))
+
+
+def print_hits(result: SearchResult) -> None:
+    if not result.hits:
+        note("no hits")
+    for number, hit in enumerate(result.to_json()["hits"], start=1):
+        print(f"{number:2d}. {_clean(_place(hit))}  [{hit['kind']}, {hit['score']:.4f}]")
+        print(f"    {_clean(_excerpt(hit['text']))}")
+
+
+def print_answer(answer: Answer) -> None:
+    print(_clean(answer.answer, keep_lines=True))
+    found = answer.to_json()
+    for number, citation in enumerate(found["citations"], start=1):
+        print(f"  [{number}] {_clean(_place(citation))}: {_clean(_excerpt(citation['quote']))}")
+    if not answer.found:
+        for near in answer.nearest:
+            note(f"  nearest: {_place(near.to_json())}")
+
+
+def print_status(found: Mapping[str, Any]) -> None:
+    print(f"lake       {found['lake']}")
+    print(f"release    {found['release']}  ({found['created'] or 'nothing published yet'})")
+    counts = found["counts"]
+    print(f"documents  {counts.get('documents', 0)}, from {counts.get('sources', 0)} sources")
+    kinds = ", ".join(f"{counts[name]} {name.removeprefix('chunks_')}" for name in counts if name.startswith("chunks_"))
+    print(f"chunks     {counts.get('chunks', 0)}" + (f"  ({kinds})" if kinds else ""))
+    print(f"spaces     {', '.join(found['spaces']) or '-'}")
+    print(f"quarantine {found['quarantine']}")
+    if found["writer"]:
+        print(f"writer     {found['writer']}")
+    if found["last_run"]:
+        print(f"last run   {found['last_run']['run']}: {found['last_run']['headline']}")
+
+
+def print_quarantine(documents: Sequence[Mapping[str, Any]]) -> None:
+    if not documents:
+        note("quarantine is empty")
+    for document in documents:
+        print(_clean(f"{document['sources'][0]}  ({document['stage']}, {_plural(document['attempts'], 'attempt')})"))
+        for other in document["sources"][1:]:
+            print(_clean(f"  also {other}"))
+        print(_clean(f"  {document['error']['code']}: {document['error']['message']}"))
+        if document["error"]["hint"]:
+            print(_clean(f"  → {document['error']['hint']}"))
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    where = item["sources"][0] if item["sources"] else "?"
+    pages = item["pages"]
+    if pages:
+        where += f", page {pages[0]}" if len(pages) == 1 else f", pages {pages[0]}–{pages[-1]}"
+    if item["time_range"]:
+        where += f", {item['time_range'][0]:.0f}–{item['time_range'][1]:.0f} s"
+    return where
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _excerpt(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _EXCERPT else flat[: _EXCERPT - 1] + "…"
+
+
+def _clean(text: str, keep_lines: bool = False) -> str:
+    return "".join(c if c.isprintable() or (keep_lines and c in "\n\t") else "�" for c in text)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[None]:
+    """Show the run's progress on stderr: bars where it is a terminal, a line now and then where it is not."""
+    if sys.stderr.isatty():
+        with _bars():
+            yield
+    else:
+        with listening(_Lines()):
+            yield
+
+
+class _Lines:
+    """A line at each phase, and at most every few seconds while documents finish."""
+
+    def __init__(self) -> None:
+        self._done = dict.fromkeys(_STAGES, 0)
+        self._planned = 0
+        self._scanned = 0
+        self._last = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if event.kind == "phase":
+                note(f"bindery: {event.label}")
+            elif event.kind == "planned":
+                self._planned = event.amount
+            elif event.kind == "scanned":
+                self._scanned += 1
+            elif event.kind in ("done", "failed"):
+                self._done[event.stage] += event.amount
+            if time.monotonic() - self._last > _PLAIN_SECONDS:
+                self._last = time.monotonic()
+                stages = ", ".join(f"{stage} {count}" for stage, count in self._done.items())
+                note(f"bindery: {stages} of {self._planned}" if self._planned else f"bindery: read {self._scanned}")
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[None]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as RichTask
+
+    class Rate(TextColumn):
+        def render(self, task: RichTask) -> Any:
+            from rich.text import Text
+
+            return Text(f"{task.speed:.1f}/s" if task.speed else "", style="dim")
+
+    bars = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(""),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    names: dict[str, Any] = {}
+    phase = bars.add_task("starting", total=None, note="")
+
+    def show(event: Event) -> None:
+        if event.kind == "phase":
+            bars.update(phase, description=event.label)
+        elif event.kind == "scanned":
+            bars.advance(phase)
+        elif event.kind == "planned" and event.amount:
+            names[event.stage] = bars.add_task(event.stage, total=event.amount, note="")
+        elif event.kind in ("done", "failed") and event.stage in names:
+            bars.advance(names[event.stage], event.amount)
+        elif event.kind == "pages" and event.stage in names:
+            pages = bars.tasks[names[event.stage]].fields.get("pages", 0) + event.amount
+            bars.update(names[event.stage], pages=pages, note=f"{pages} pages")
+
+    with bars, listening(show):
+        yield

@@ -1,0 +1,93 @@
+"""What a document puts into the index: its stage files read, joined and given the columns that search needs.
+
+Loaded only for documents whose rows in a table differ from what is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pyarrow as pa
+
+from tasks import stage
+from tasks.errors import LakeError
+from tasks.index import tables
+from tasks.rows import DocumentRow, Kind, StageMark, content_id
+from tasks.stage import StageRef
+from tasks.storage import Storage
+from tasks.words import cjk_text
+
+KINDS: tuple[str, ...] = get_args(Kind)
+_COLUMNS_VERSION = 1  # raise it when the searched columns are made differently: all rows are then written anew
+
+
+def embed_stage(space: str) -> str:
+    """The stage whose output fills a space's table."""
+    return f"embed-{space}"
+
+
+def chunks_digest(row: DocumentRow) -> str:
+    """Names what a document's rows in the table of chunks are made of, without reading them."""
+    marks = (row.mark("chunk"), row.mark("summarize"))
+    return content_id(_COLUMNS_VERSION, [mark.digest if mark else "" for mark in marks])
+
+
+def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
+    """A document's chunks with their summaries and the text that full-text search reads."""
+    chunks = _records(_load(storage, row, "chunk"))
+    by_chunk = {item["chunk_id"]: item for item in _records(_load(storage, row, "summarize"))}
+    for chunk in chunks:
+        summary = by_chunk.get(chunk["chunk_id"], {})
+        chunk["summary"], chunk["summary_method"] = summary.get("text", ""), summary.get("method", "")
+        parts = (chunk["context"], chunk["text"], chunk["summary"])
+        chunk["search_text"] = "\n".join(dict.fromkeys(part for part in parts if part))
+        chunk["search_cjk"] = cjk_text(chunk["search_text"])
+        chunk["digest"], chunk["rows"] = digest, len(chunks)
+    return pa.Table.from_pylist(chunks, schema=tables.schema_of(tables.CHUNKS))
+
+
+def load_vectors(storage: Storage, row: DocumentRow, space: str, schema: pa.Schema) -> pa.Table:
+    """A document's vectors in a space; none where nothing in it could be embedded.
+
+    Raises LakeError where they have another dimension than the table.
+    """
+    table, mark = _load(storage, row, embed_stage(space)), row.mark(embed_stage(space))
+    if table is None or mark is None:
+        return schema.empty_table()
+    if table.schema.field("vector").type != schema.field("vector").type:
+        raise LakeError(
+            f"document {row.doc_id}: space {space!r} gave {table.schema.field('vector').type}, the index has "
+            f"{schema.field('vector').type}",
+            "ingest into a new lake, or give the space another name",
+        )
+    return with_bookkeeping(table, mark.digest, schema)
+
+
+def with_bookkeeping(table: pa.Table, digest: str, schema: pa.Schema) -> pa.Table:
+    """The rows of one key with the columns `digest` and `rows`, under the table's schema."""
+    count = table.num_rows
+    own = table.select([name for name in schema.names if name not in ("digest", "rows")])
+    columns = [*own.columns, pa.array([digest] * count, pa.string()), pa.array([count] * count, pa.int32())]
+    return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
+
+
+def _load(storage: Storage, row: DocumentRow, name: str) -> pa.Table | None:
+    """The rows of a stage's output that the document is marked with; None where there are none."""
+    mark = row.mark(name)
+    ref = None if mark is None else _find(storage, row, mark)
+    return stage.load(storage, ref) if ref and ref.rows else None
+
+
+def _records(table: pa.Table | None) -> list[dict[str, Any]]:
+    return [] if table is None else table.to_pylist()
+
+
+def _find(storage: Storage, row: DocumentRow, mark: StageMark) -> StageRef:
+    for degraded in (False, True):
+        ref = stage.find(storage, mark.stage, mark.key, degraded)
+        if ref is not None and ref.digest == mark.digest:
+            return ref
+    raise LakeError(
+        f"the output of stage {mark.stage!r} for document {row.doc_id} is missing or damaged ({mark.key})",
+        "run the ingest again: it makes what is missing",
+    )

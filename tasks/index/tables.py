@@ -1,0 +1,110 @@
+"""The tables of the index: their columns, their search indexes, and opening one at a version.
+
+Every table has two columns beside its rows' own: `digest` (what the rows of one key are made of) and `rows` (how many
+the key has in this table), so that publishing can compare a table with what is wanted by reading three columns.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tasks.errors import LakeError
+from tasks.rows import ChunkRow, DocumentRow, SourceRow, VectorRow
+from tasks.storage import Storage
+
+if TYPE_CHECKING:  # loading LanceDB takes over a second
+    from lancedb import DBConnection
+    from lancedb.table import Table
+
+SOURCES, DOCUMENTS, CHUNKS = "sources", "documents", "chunks"
+# Below this many rows a scan answers in less time than an index costs at each publish (measured: 100k x 384 floats
+# take 0.4 s, 20k under 0.1 s).
+INDEX_ROWS = 20_000
+# Optimising may drop old versions of a table; releases pin them, and removing releases is gc's decision alone.
+_KEEP_ALL_VERSIONS = timedelta(days=36_500)
+
+_BOOKKEEPING = [pa.field("digest", pa.string(), nullable=False), pa.field("rows", pa.int32(), nullable=False)]
+_SEARCHED = [
+    pa.field(name, pa.string(), nullable=False) for name in ("summary", "summary_method", "search_text", "search_cjk")
+]
+
+
+def vectors(space: str) -> str:
+    """The name of a space's table."""
+    return f"vectors_{space}"
+
+
+def schema_of(name: str, dimension: int = 0) -> pa.Schema:
+    """The columns of a table; `dimension` for those of vectors."""
+    own = {
+        SOURCES: list(SourceRow.SCHEMA),
+        DOCUMENTS: list(DocumentRow.SCHEMA),
+        CHUNKS: [*ChunkRow.SCHEMA, *_SEARCHED],
+    }
+    return pa.schema([*(own[name] if name in own else list(VectorRow.schema(dimension))), *_BOOKKEEPING])
+
+
+def connect(storage: Storage) -> DBConnection:
+    """The database in the lake. Raises LakeError where its folder cannot be made."""
+    import lancedb
+
+    folder = storage.local("index")  # absolute, so that no lake's name can be taken for a cloud address
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"the index folder {folder} cannot be made: {error}", "check permissions and space") from error
+    return lancedb.connect(str(folder))
+
+
+def open_at(database: DBConnection, name: str, version: int) -> Table:
+    """A table as it was at a version, whatever is written to it meanwhile."""
+    try:
+        table = database.open_table(name)
+        table.checkout(version)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise LakeError(f"table {name!r} has no version {version}: {error}", "run the ingest again") from error
+    return table
+
+
+def open_head(database: DBConnection, name: str, schema: pa.Schema) -> Table:
+    """The newest state of a table, made empty if there is none. Raises LakeError where its columns are others."""
+    try:
+        table = database.open_table(name)
+    except ValueError:  # never made, or its making was killed: then the folder is there but holds no version
+        return database.create_table(name, schema=schema)
+    if not table.schema.equals(schema):
+        changed = sorted({field.name for field in set(schema) ^ set(table.schema)})
+        raise LakeError(
+            f"table {name!r} of this lake has other columns than this bindery writes: {', '.join(changed)}",
+            "ingest into a new lake, or embed in a space of another name",
+        )
+    return table
+
+
+def maintain(table: Table) -> None:
+    """Make the table's search indexes, and bring them up to date with its rows."""
+    wanted = _indexes(table.name, table.count_rows())
+    held = {column: index for index in table.list_indices() for column in index.columns}
+    for column, config in wanted.items():
+        if column not in held:
+            table.create_index(column, config=config, replace=False)
+    if any(index.num_unindexed_rows for index in held.values()):
+        table.optimize(cleanup_older_than=_KEEP_ALL_VERSIONS)
+
+
+def _indexes(name: str, rows: int) -> dict[str, Any]:
+    """Column -> index configuration for a table of so many rows."""
+    from lancedb.index import FTS, BTree, HnswSq
+
+    big = rows >= INDEX_ROWS
+    if name == CHUNKS:
+        # Chinese, Japanese and Korean by bigrams: word segmentation (ICU) misses 北京 in 北京市, bigrams do not.
+        cjk = FTS(base_tokenizer="ngram", ngram_min_length=2, ngram_max_length=2, stem=False, remove_stop_words=False)
+        english = FTS(base_tokenizer="simple", language="English", stem=True)
+        return {"search_text": english, "search_cjk": cjk} | ({"doc_id": BTree(), "chunk_id": BTree()} if big else {})
+    if name in (SOURCES, DOCUMENTS) or not big:
+        return {}
+    return {"doc_id": BTree(), "chunk_id": BTree(), "vector": HnswSq(distance_type="cosine")}

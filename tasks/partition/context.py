@@ -1,0 +1,50 @@
+"""What a family module is given besides the bytes, and where it reports what is not a row."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+from tasks.lake import put_blob
+from tasks.settings import Limits, PartitionSettings
+from tasks.storage import Storage
+
+_EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "audio/wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+}
+
+
+@dataclasses.dataclass
+class PartContext:
+    """One part of a document at work: pages `first` to `last` (1-based, inclusive; None is to the end).
+
+    A family sets `pages` and `title`, counts and warns; `type_sizes` runs parallel to its rows where a PDF's
+    headings are to be told from the whole document's type sizes.
+    """
+
+    storage: Storage
+    settings: PartitionSettings
+    limits: Limits
+    media_type: str
+    ocr: bool = True
+    first: int = 1
+    last: int | None = None
+    title: str = ""
+    pages: int = 0
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    type_sizes: list[float] = dataclasses.field(default_factory=list)
+
+    def blob(self, data: bytes, media_type: str) -> str:
+        """Keep raw media in the lake; returns its path."""
+        return put_blob(self.storage, data, _EXTENSIONS[media_type])
+
+    def warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)

@@ -1,0 +1,202 @@
+"""What a file is: its content signature decides, its extension only where content cannot tell (the text family).
+
+In: a name and a path. Out: `Detected`. Reads the head of the file and the directory of a zip, nothing else; imports
+the standard library only, because fast commands use it on every file of a corpus.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from pathlib import Path
+
+from tasks.errors import DocumentError
+
+PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ZIP = "application/zip"
+EML = "message/rfc822"
+OFFICE = frozenset({DOCX, PPTX, XLSX})
+IMAGES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/webp", "image/bmp"})
+AUDIO = frozenset({"audio/wav", "audio/mpeg", "audio/flac"})
+
+_TEXT = {
+    ".txt": "text/plain",
+    ".text": "text/plain",
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".htm": "text/html",
+    ".html": "text/html",
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".tab": "text/tab-separated-values",
+    ".eml": EML,
+}
+# What the name promises; content that is nothing we know then contradicts it.
+_BINARY = {
+    ".pdf": "a PDF",
+    ".docx": "a Word document",
+    ".pptx": "a PowerPoint presentation",
+    ".xlsx": "an Excel workbook",
+    ".zip": "a zip archive",
+    ".png": "a PNG picture",
+    ".jpg": "a JPEG picture",
+    ".jpeg": "a JPEG picture",
+    ".tif": "a TIFF picture",
+    ".tiff": "a TIFF picture",
+    ".webp": "a WebP picture",
+    ".bmp": "a BMP picture",
+    ".wav": "a WAV recording",
+    ".mp3": "an MP3 recording",
+    ".flac": "a FLAC recording",
+}
+_OFFICE_EXTENSIONS = frozenset({".docx", ".pptx", ".xlsx"})
+_HEAD = 4096
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Detected:
+    """The media type a document is processed as, or None and the `reason` why it is skipped."""
+
+    media_type: str | None
+    reason: str = ""
+
+
+def detect(name: str, path: Path) -> Detected:
+    """The type of the file at `path`, which is called `name`.
+
+    Raises DocumentError where the content contradicts itself or its name: `empty_file`, `wrong_content`,
+    `encrypted` (an office file inside OLE), `malformed` (a damaged zip directory).
+    """
+    extension = os.path.splitext(name)[1].lower()
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        raise DocumentError("empty_file", "the file is empty (0 bytes)", "replace or remove it")
+    if head.startswith(_OLE):
+        return _ole(extension)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _zip(extension, path)
+    media_type = _signature(head, extension)
+    if media_type is not None:
+        return Detected(media_type)
+    if extension in _BINARY:
+        raise DocumentError(
+            "wrong_content", f"named {extension} but its content is not {_BINARY[extension]}", "check how it was saved"
+        )
+    if extension in _TEXT:
+        return _text(extension, head)
+    return _unsupported(extension)
+
+
+def _unsupported(extension: str) -> Detected:
+    return Detected(None, f"unsupported type {extension}" if extension else "unsupported type (no extension)")
+
+
+def _signature(head: bytes, extension: str) -> str | None:
+    """The media type that the first bytes prove."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
+        return "image/tiff"
+    if head.startswith(b"RIFF") and head[8:12] in (b"WEBP", b"WAVE"):
+        return "image/webp" if head[8:12] == b"WEBP" else "audio/wav"
+    if (
+        head.startswith(b"BM")
+        and head[6:10] == b"\0\0\0\0"
+        and head[14:18] in (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
+    ):
+        return "image/bmp"
+    if head.startswith(b"fLaC"):
+        return "audio/flac"
+    if head.startswith(b"ID3") or (extension == ".mp3" and _is_mpeg_frame(head)):
+        return "audio/mpeg"
+    if b"%PDF-" in head[:1024] and (
+        extension not in _TEXT or head.lstrip(b"\xef\xbb\xbf\0 \t\r\n").startswith(b"%PDF-")
+    ):
+        return PDF  # readers accept junk before the header; a text that mentions it is still a text
+    return None
+
+
+def _is_mpeg_frame(head: bytes) -> bool:
+    """An MPEG audio frame header: sync, then a version, layer, bit rate and sample rate that exist."""
+    head = head.lstrip(b"\0")
+    return (
+        len(head) > 3
+        and head[0] == 0xFF
+        and head[1] & 0xE0 == 0xE0
+        and head[1] >> 3 & 3 != 1
+        and head[1] >> 1 & 3 != 0
+        and head[2] >> 4 not in (0, 15)
+        and head[2] >> 2 & 3 != 3
+    )
+
+
+def _ole(extension: str) -> Detected:
+    if extension in _OFFICE_EXTENSIONS:
+        raise DocumentError(
+            "encrypted", f"the {extension} file is encrypted: it needs a password", "save it without a password"
+        )
+    if extension in _BINARY or extension in _TEXT:
+        raise DocumentError(
+            "wrong_content", f"named {extension} but its content is an old Office (OLE) file", "convert it"
+        )
+    return _unsupported(extension)
+
+
+def _zip(extension: str, path: Path) -> Detected:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
+        if extension in _BINARY:
+            raise DocumentError(
+                "malformed", f"named {extension} but its zip directory is damaged or cut off", "fetch it again"
+            ) from error
+        return _unsupported(extension)
+    if "[Content_Types].xml" in names:
+        parts = set(names)
+        if "xl/workbook.xml" in parts:
+            return Detected(XLSX)
+        if extension in (".docm", ".dotx", ".dotm", ".xlsb", ".vsdx", ".potx"):
+            return _unsupported(extension)
+        if any(name.startswith("word/") for name in names):
+            return Detected(DOCX)
+        if any(name.startswith("ppt/") for name in names):
+            return Detected(PPTX)
+        if any(name.startswith("xl/") for name in names) and extension == ".xlsx":
+            return Detected(XLSX)
+    if extension in _OFFICE_EXTENSIONS or (extension in _BINARY and extension != ".zip"):
+        raise DocumentError(
+            "wrong_content", f"named {extension} but its content is not {_BINARY[extension]}", "it is some other zip"
+        )
+    if extension in ("", ".zip") or extension in _TEXT:
+        return Detected(ZIP)
+    return _unsupported(extension)  # .odt, .epub, .jar ...: a zip by form only
+
+
+def _text(extension: str, head: bytes) -> Detected:
+    if head.startswith(_BOMS) or extension == ".eml" or looks_utf16(head) is not None:
+        return Detected(_TEXT[extension])
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if b"\0" in head or controls > len(head) * 0.05:
+        raise DocumentError(
+            "wrong_content", f"named {extension} but its content is binary, not text", "check how it was saved"
+        )
+    return Detected(_TEXT[extension])
+
+
+def looks_utf16(head: bytes) -> str | None:
+    """`utf-16-le` or `utf-16-be` where NULs fill one of the two byte positions of mostly Latin text, else None."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if max(even, odd) < len(head) * 0.2 or min(even, odd) > max(even, odd) * 0.05:
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"

@@ -1,0 +1,105 @@
+"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page.
+
+In: the rows of all parts in order, and the type sizes beside those of a PDF. Out: the final rows, renumbered.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from tasks.rows import ElementRow
+
+_LEVELS = 4
+_MIN_STEP = 0.2  # points above body text that make a heading
+_EDGE = 0.09  # share of the page height where headers and footers are
+_REPEATED_ON = 3  # pages
+_NUMBER = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
+
+
+def finish(rows: Sequence[ElementRow], type_sizes: Sequence[float], pages: int) -> list[ElementRow]:
+    """The document's rows: equal input gives equal output, whatever parts it came in."""
+    final = _drop_repeated_pictures(rows, pages)
+    if type_sizes:
+        sizes = {id(row): size for row, size in zip(rows, type_sizes, strict=True)}
+        edges = _running(final, pages)
+        final = _with_headings(final, [sizes[id(row)] for row in final], edges)
+    return [dataclasses.replace(row, ordinal=i) for i, row in enumerate(final)]
+
+
+def document_title(rows: Sequence[ElementRow]) -> str:
+    """The first heading, of the top level if one is near."""
+    titles = [row for row in rows[:40] if row.category == "Title"]
+    best = min((row.level or 0 for row in titles), default=0)
+    return next((row.text.replace("\n", " ")[:200] for row in titles if (row.level or 0) == best), "")
+
+
+def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[ElementRow]:
+    """A logo on every page is one picture: the first is kept where it is on three pages or more."""
+    if pages < _REPEATED_ON:
+        return list(rows)
+    on: dict[str, set[int | None]] = collections.defaultdict(set)
+    for row in rows:
+        if row.media:
+            on[row.media].add(row.page)
+    kept, seen = [], set()
+    for row in rows:
+        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category == "Image":
+            if row.media in seen:
+                continue
+            seen.add(row.media)
+        kept.append(row)
+    return kept
+
+
+def _running(rows: Sequence[ElementRow], pages: int) -> dict[int, str]:
+    """Rows that are running headers or footers, by identity: short, at an edge, repeated but for numbers."""
+    found: dict[tuple[str, str], list[ElementRow]] = collections.defaultdict(list)
+    for row in rows:
+        if len(row.boxes) == 1 and row.text and len(row.text) < 150 and not row.media:
+            box = row.boxes[0]
+            if box.y1 < _EDGE:
+                found["Header", _NUMBER.sub("#", row.text)].append(row)
+            elif box.y0 > 1 - _EDGE:
+                found["Footer", _NUMBER.sub("#", row.text)].append(row)
+    edges = {}
+    for (category, text), same in found.items():
+        repeated = len({row.page for row in same}) >= min(_REPEATED_ON, max(2, pages))
+        bare_number = category == "Footer" and _PAGE_NUMBER.fullmatch(text)
+        if repeated or bare_number:
+            edges.update({id(row): category for row in same})
+    return edges
+
+
+def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: dict[int, str]) -> list[ElementRow]:
+    """Rows with Title and its level: the larger the type above body text, the higher the heading."""
+    weights: collections.Counter[float] = collections.Counter()
+    for row, size in zip(rows, sizes, strict=True):
+        weights[round(abs(size), 1)] += len(row.text) if size else 0
+    body = max(weights, key=lambda size: (weights[size], -size), default=0.0)
+    candidates = [
+        round(size * 2) / 2 if _is_heading(row, size, body) and id(row) not in edges else None
+        for row, size in zip(rows, sizes, strict=True)
+    ]
+    ladder = sorted({size for size in candidates if size is not None}, reverse=True)
+    levels = {size: min(i, _LEVELS - 1) for i, size in enumerate(ladder)}
+    final = []
+    for row, step in zip(rows, candidates, strict=True):
+        if id(row) in edges:
+            row = dataclasses.replace(row, category=edges[id(row)])
+        elif step is not None:
+            row = dataclasses.replace(row, category="Title", level=levels[step])
+        final.append(row)
+    return final
+
+
+def _is_heading(row: ElementRow, size: float, body: float) -> bool:
+    if size < body + _MIN_STEP or row.category not in ("NarrativeText", "UncategorizedText", "ListItem"):
+        return False
+    text = row.text
+    if len(text) > 200 or not any(character.isalpha() for character in text) or text.endswith((",", ";")):
+        return False
+    return size >= body * 1.12 or not text.endswith((".", "。"))

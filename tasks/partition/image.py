@@ -1,0 +1,76 @@
+"""Pictures as elements: the picture itself, then the text that OCR reads in it. A frame of a TIFF is a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tasks.errors import DocumentError
+from tasks.partition import ocr
+from tasks.partition.clean import clean
+from tasks.partition.context import PartContext
+from tasks.partition.layout import blocks
+from tasks.partition.pdf_pictures import png
+from tasks.rows import Box, ElementRow
+from tasks.settings import Limits
+
+_KEPT = frozenset({"image/png", "image/jpeg", "image/webp"})
+
+
+def open_picture(path: Path, limits: Limits) -> Image.Image:
+    """The picture, its header read and its size checked; nothing is decoded yet."""
+    Image.MAX_IMAGE_PIXELS = None  # our own check names the setting, and comes before any decoding
+    try:
+        image = Image.open(path)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise DocumentError("malformed", "the picture cannot be read", "it may be damaged; fetch it again") from error
+    ocr.check_pixels(image.size, limits)
+    return image
+
+
+def count_frames(path: Path, limits: Limits) -> int:
+    with open_picture(path, limits) as image:
+        return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+
+
+def partition(path: Path, context: PartContext) -> list[ElementRow]:
+    """An Image element per frame with its raw bytes, and the text in it with boxes."""
+    with open_picture(path, context.limits) as image:
+        frames = count_frames(path, context.limits)
+        last = frames if context.last is None else min(context.last, frames)
+        rows: list[ElementRow] = []
+        for number in range(context.first, last + 1):
+            try:
+                if frames > 1:
+                    image.seek(number - 1)
+                ocr.check_pixels(image.size, context.limits)
+                image.load()
+            except (OSError, SyntaxError, ValueError, EOFError) as error:
+                raise DocumentError(
+                    "malformed", f"frame {number} cannot be decoded: {error}", "it may be cut off; fetch it again"
+                ) from error
+            rows += _frame(image, number, path, context)
+            context.pages += 1
+        return rows
+
+
+def _frame(image: Image.Image, number: int, path: Path, context: PartContext) -> list[ElementRow]:
+    kept = context.media_type in _KEPT
+    data, media_type = (path.read_bytes(), context.media_type) if kept else (png(image), "image/png")
+    context.counts["pictures_kept"] += 1
+    media = context.blob(data, media_type)
+    whole = Box.of(number, 0, 0, 1, 1)
+    rows = [ElementRow(0, "Image", "", number, (whole,), media=media, media_type=media_type)]
+    if not context.ocr:
+        return rows
+    context.counts["pages_ocr"] += 1
+    upright = ImageOps.exif_transpose(image)
+    width, height = upright.size
+    for block in blocks(ocr.read(upright), width):
+        x0, y0, x1, y1 = block.box
+        text = clean(block.text)
+        category = "NarrativeText" if len(text) > 80 else "UncategorizedText"
+        box = Box.of(number, x0 / width, y0 / height, x1 / width, y1 / height)
+        rows.append(ElementRow(0, category, text, number, (box,), origin="ocr"))
+    return rows

@@ -1,0 +1,30 @@
+"""What the tests share: a Prefect home of their own, with a database that is made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefectHome:
+    """The environment of processes that use Prefect: nothing of the user's profile, database or results."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> PrefectHome:
+    folder = tmp_path_factory.mktemp("prefect")
+    environment = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
+        "PREFECT_API_URL": "",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+    return PrefectHome(folder, environment)

@@ -1,0 +1,109 @@
+"""Content decides what a file is; names only where content cannot tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import DocumentError
+from tasks.partition.detect import DOCX, EML, PDF, PPTX, XLSX, ZIP, Detected, detect
+from tests.files import encoded, make_docx, make_eml, make_pdf, make_pptx, make_wav, make_xlsx, make_zip, picture
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("detect")
+    made = {
+        PDF: make_pdf(folder / "pdf", [[(72, 700, 12, "hello")]]),
+        DOCX: make_docx(folder / "docx"),
+        PPTX: make_pptx(folder / "pptx"),
+        XLSX: make_xlsx(folder / "xlsx"),
+        EML: make_eml(folder / "eml"),
+        ZIP: make_zip(folder / "zip", {"a.txt": b"hello"}),
+        "audio/wav": make_wav(folder / "wav"),
+    }
+    for kind in ("png", "jpeg", "tiff", "webp", "bmp"):
+        (folder / kind).write_bytes(encoded(picture(), kind))
+        made[f"image/{kind}"] = folder / kind
+    return made
+
+
+def test_signatures_win_over_names(files: dict[str, Path]) -> None:
+    found = {kind: detect("wrong.txt", path) for kind, path in files.items() if kind != EML}
+    assert found == {kind: Detected(kind) for kind in files if kind != EML}
+    assert detect("a.eml", files[EML]) == Detected(EML)
+    assert detect("no-extension", files[PDF]) == Detected(PDF)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", b"hello", "text/plain"),
+        ("a.TXT", "größe".encode("utf-16"), "text/plain"),
+        ("a.txt", "plain words".encode("utf-16-le"), "text/plain"),
+        ("a.md", b"# Title", "text/markdown"),
+        ("a.html", b"<p>x", "text/html"),
+        ("a.csv", b"a,b\n1,2\n", "text/csv"),
+        ("a.tsv", b"a\tb\n", "text/tab-separated-values"),
+        ("a.txt", b"PDF files begin with %PDF-1.4", "text/plain"),
+        ("a.mp3", b"\xff\xfb\x90\x00" + b"\0" * 500, "audio/mpeg"),
+        ("a.bin", b"fLaC\0\0\0\x22", "audio/flac"),
+        ("a.pdf", b"junk before\n%PDF-1.7\n", PDF),
+    ],
+)
+def test_text_family_goes_by_extension(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert detect(name, path) == Detected(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "unsupported type .doc"),
+        ("a.xml", b"<a/>", "unsupported type .xml"),
+        ("a.rtf", rb"{\rtf1}", "unsupported type .rtf"),
+        ("LICENSE", b"words", "unsupported type (no extension)"),
+        ("a.heic", b"\0\0\0\x18ftypheic", "unsupported type .heic"),
+    ],
+)
+def test_other_types_are_skipped_with_a_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert detect(name, path) == Detected(None, reason)
+
+
+def test_zip_formats_that_are_not_office_are_skipped(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x", {"mimetype": b"application/epub+zip"})
+    assert detect("a.epub", path) == Detected(None, "unsupported type .epub")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.pdf", b"", "empty_file"),
+        ("a.pdf", b"hello", "wrong_content"),
+        ("a.png", b"hello", "wrong_content"),
+        ("a.docx", b"hello", "wrong_content"),
+        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "encrypted"),
+        ("a.txt", b"\x7fELF\x02\x01\x01\x00" * 40, "wrong_content"),
+        ("a.docx", b"PK\x03\x04 cut off", "malformed"),
+    ],
+)
+def test_content_that_contradicts_its_name_is_an_error(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(DocumentError) as caught:
+        detect(name, path)
+    assert caught.value.code == code
+    assert caught.value.message
+
+
+def test_a_zip_named_docx_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as caught:
+        detect("a.docx", make_zip(tmp_path / "x", {"a.txt": b"x"}))
+    assert (caught.value.code, caught.value.message) == (
+        "wrong_content",
+        "named .docx but its content is not a Word document",
+    )

@@ -1,0 +1,100 @@
+"""Pictures and recordings: the raw bytes in the lake, what OCR reads, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import DocumentError
+from tasks.rows import Box, ElementRow
+from tasks.settings import Limits
+from tests.files import encoded, make_wav, picture
+from tests.partition.conftest import Partition
+
+
+def test_a_picture_keeps_its_bytes_and_its_text(tmp_path: Path, partition: Partition) -> None:
+    data = encoded(picture("The harbour is deep.\nShips may enter.", (700, 300), type_size=40))
+    (tmp_path / "a.png").write_bytes(data)
+    rows, context = partition(tmp_path / "a.png", "image/png")
+    assert rows[0].media is not None
+    assert rows[0] == ElementRow(0, "Image", "", 1, (Box(1, 0, 0, 1, 1),), media=rows[0].media, media_type="image/png")
+    assert context.storage.read(rows[0].media) == data
+    assert " ".join(row.text for row in rows[1:]) == "The harbour is deep. Ships may enter."
+    assert {row.origin for row in rows[1:]} == {"ocr"} and all(row.boxes for row in rows[1:])
+
+
+def test_chinese_text_is_read(tmp_path: Path, partition: Partition) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    fonts = [
+        path
+        for folder in ("/usr/share/fonts", "/System/Library/Fonts")
+        for path in Path(folder).rglob("*CJK*")
+        if path.is_file()
+    ]
+    if not fonts:
+        pytest.skip("no Chinese font on this machine")
+    image = Image.new("RGB", (600, 120), "white")
+    ImageDraw.Draw(image).text((30, 30), "港口很深", fill="black", font=ImageFont.truetype(str(fonts[0]), 48))
+    image.save(tmp_path / "a.png")
+    rows, _ = partition(tmp_path / "a.png", "image/png")
+    assert rows[1].text == "港口很深"
+
+
+def test_frames_are_pages_and_become_png(tmp_path: Path, partition: Partition) -> None:
+    frames = [picture(color=color) for color in ("red", "green")]
+    frames[0].save(tmp_path / "a.tiff", save_all=True, append_images=frames[1:])
+    rows, context = partition(tmp_path / "a.tiff", "image/tiff", ocr=False)
+    assert [(row.category, row.page, row.media_type) for row in rows] == [
+        ("Image", 1, "image/png"),
+        ("Image", 2, "image/png"),
+    ]
+    assert context.pages == 2 and rows[0].media != rows[1].media
+    (tmp_path / "a.bmp").write_bytes(encoded(picture(), "BMP"))
+    (row,), _ = partition(tmp_path / "a.bmp", "image/bmp", ocr=False)
+    assert row.media_type == "image/png"
+
+
+def test_large_and_broken_pictures_are_refused(tmp_path: Path, partition: Partition) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(picture(size=(200, 100))))
+    with pytest.raises(DocumentError) as caught:
+        partition(path, "image/png", Limits(max_pixels=19_999))
+    assert caught.value.code == "too_large" and "200 x 100" in caught.value.message
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DocumentError) as caught:
+        partition(path, "image/png")
+    assert caught.value.code == "malformed"
+
+
+def test_a_recording_says_what_it_is(tmp_path: Path, partition: Partition) -> None:
+    path = make_wav(tmp_path / "a.wav", seconds=2.5)
+    (row,), context = partition(path, "audio/wav")
+    assert row == ElementRow(
+        0,
+        "Audio",
+        "Recording, 2.5 s, 16 kHz, mono",
+        media=row.media,
+        media_type="audio/wav",
+        origin="metadata",
+        time_start=0.0,
+        time_end=2.5,
+    )
+    assert row.media is not None and context.storage.read(row.media) == path.read_bytes()
+
+
+def test_tags_of_a_recording(tmp_path: Path, partition: Partition) -> None:
+    import numpy as np
+    import soundfile
+
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(str(path), "w", samplerate=8000, channels=2) as file:
+        file.title, file.artist = "Foghorn", "The Harbour"
+        file.write(np.zeros((8000, 2)))
+    (row,), context = partition(path, "audio/flac")
+    assert row.text == "Recording, 1.0 s, 8 kHz, stereo. Title: Foghorn. Artist: The Harbour"
+    assert context.title == "Foghorn"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DocumentError):
+        partition(path, "audio/flac")

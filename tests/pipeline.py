@@ -1,0 +1,105 @@
+"""Runs an ingest without Prefect: the same session and stages as the flow, one shard after the other.
+
+`InlineWorkers` is a fake of `tasks.isolation.Workers` that calls in this process, for tests that ingest many times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from unittest.mock import patch
+
+from tasks import ingest as run
+from tasks import shards
+from tasks.errors import DocumentError
+from tasks.lake import Lake, open_lake
+from tasks.plan import Plan
+from tasks.report.run import RunReport
+from tasks.rows import ChunkRow, SourceRow
+from tasks.settings import Limits
+from tasks.work import make_shards
+
+T = TypeVar("T")
+
+
+class InlineWorkers:
+    """A fake: no process, no limits."""
+
+    peak_memory_mb = 0
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def call(self, fn: Callable[..., T], *args: Any, seconds: float, name: str) -> T:
+        try:
+            return fn(*args)
+        except DocumentError:
+            raise
+        except Exception as error:
+            raise DocumentError("malformed", f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def inline() -> Iterator[None]:
+    """Use `InlineWorkers` in the block."""
+    with patch("tasks.context.Workers", InlineWorkers), patch("tasks.ingest.Workers", InlineWorkers):
+        yield
+
+
+def ingest(sources: Sequence[Path | str], lake: Path | str, **options: Any) -> RunReport:
+    """One whole ingest; the report."""
+    return ingest_planned(sources, lake, **options)[1]
+
+
+def ingest_planned(
+    sources: Sequence[Path | str],
+    lake: Path | str,
+    checksum: bool = False,
+    restage: bool = False,
+    prune: bool = True,
+    allow_mass_delete: bool = False,
+    only: Sequence[str] | None = None,
+) -> tuple[Plan, RunReport]:
+    options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
+    with run.session([str(source) for source in sources], options, lake=str(lake)) as session:
+        plan = session.plan()
+        done = []
+        for shard in make_shards(plan.work):
+            for step in (shards.partition, shards.chunk, shards.summarize, shards.embed):
+                shard = step(session.spec, shard)
+            done.append(shard)
+        return plan, session.publish(plan, done)
+
+
+def statuses(report: RunReport, root: Path) -> dict[str, str]:
+    """Status by path relative to the root."""
+    return {s.source.removeprefix(f"{root}/"): s.status for s in report.sources}
+
+
+def contents(lake: Path | str) -> tuple[list[tuple[object, ...]], list[object], list[ChunkRow]]:
+    """What readers see: sources without stat, documents, chunks; comparable between lakes."""
+    from tasks.index import open_reader
+
+    reader = open_reader(open_lake(str(lake)))
+    sources = sorted(_comparable(row) for row in reader.sources())
+    documents = sorted(reader.documents().values(), key=lambda row: row.doc_id)
+    return sources, list(documents), sorted(reader.all_chunks(), key=lambda row: (row.doc_id, row.ordinal))
+
+
+def _comparable(row: SourceRow) -> tuple[object, ...]:
+    return row.uri, row.parent, row.doc_id, row.media_type, row.size, row.tags, row.groups, row.date, row.skipped
+
+
+def opened(lake: Path | str) -> Lake:
+    return open_lake(str(lake))

@@ -1,0 +1,192 @@
+"""The command as programs use it: real processes, the sample corpus, the JSON contract and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import PrefectHome
+
+ROOT = Path(__file__).parent.parent
+CORPUS = ROOT / "data" / "corpus"
+
+
+class Bindery:
+    """Runs `bindery` in a folder of its own."""
+
+    def __init__(self, folder: Path, prefect: PrefectHome) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, **prefect.environment, "BINDERY_LAKE": str(folder / "lake")}
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == code, (arguments, done.returncode, done.stdout[-2000:], done.stderr[-4000:])
+        return done.stdout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self(*arguments, "--json", code=code))
+        assert found["schema_version"] == 1
+        return found
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory, prefect_home: PrefectHome) -> Iterator[tuple[Bindery, Path]]:
+    """The sample corpus, ingested by the command."""
+    folder = tmp_path_factory.mktemp("cli")
+    docs = folder / "corpus"
+    shutil.copytree(CORPUS, docs)
+    bindery = Bindery(folder, prefect_home)
+    first = bindery.json("ingest", str(docs))
+    assert {source["status"] for source in first["sources"]} == {"new"}
+    assert all(source["chunks"] > 0 and source["error"] is None for source in first["sources"])
+    assert first["release"] == 1 and first["counts"]["quarantined"] == 0
+    yield bindery, docs
+
+
+def test_what_ingest_prints(sample: tuple[Bindery, Path]) -> None:
+    bindery, docs = sample
+    again = bindery.json("ingest", str(docs))
+    assert set(again) >= {"run", "release", "counts", "sources", "seconds"}
+    assert again["release"] == 1 and again["counts"]["processed"] == 0
+    assert set(again["sources"][0]) >= {"source", "parent", "status", "doc_id", "chunks", "stage", "error"}
+    assert {source["status"] for source in again["sources"]} == {"unchanged"}
+    (member,) = [source for source in again["sources"] if source["parent"]]
+    assert member["source"] == f"{member['parent']}!/1/order-PO-7718.xlsx"
+    assert bindery.json("ingest", str(docs), "--changed-only", "--dry-run")["sources"] == []
+    assert bindery("ingest", str(docs), "--dry-run").strip() == f"= {len(again['sources'])} unchanged"
+
+
+def test_search_contract(sample: tuple[Bindery, Path]) -> None:
+    bindery, docs = sample
+    found = bindery.json("search", "revenue of radar gauges 2025", "-k", "3")
+    assert set(found) == {"schema_version", "query", "release", "hits"} and len(found["hits"]) == 3
+    hit = found["hits"][0]
+    assert set(hit) == {
+        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
+    }  # fmt: skip
+    scores = [each["score"] for each in found["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert any(str(docs / "reports/annual-report-2025.pdf") in each["sources"] for each in found["hits"])
+    boxes = [box for each in found["hits"] for box in each["boxes"]]
+    assert boxes and all(set(box) == {"page", "x0", "y0", "x1", "y1"} and box["page"] >= 1 for box in boxes)
+    assert all(0 <= box["x0"] <= box["x1"] <= 1 and 0 <= box["y0"] <= box["y1"] <= 1 for box in boxes)
+
+
+def test_search_filters(sample: tuple[Bindery, Path]) -> None:
+    bindery, docs = sample
+    images = bindery.json("search", "harborview dashboard", "--kind", "image")["hits"]
+    assert images and {hit["kind"] for hit in images} == {"image"}
+    lake = Path(bindery.environment["BINDERY_LAKE"])
+    assert all((lake / hit["image"]).is_file() for hit in images)
+    sheets = bindery.json("search", "shipments", "--source", "*.xlsx")["hits"]
+    assert sheets and all(hit["sources"][0].endswith(".xlsx") for hit in sheets)
+    tagged = bindery.json("search", "antenna", "--tag", "finance")["hits"]
+    assert {tuple(hit["sources"]) for hit in tagged} == {(str(docs / "reports/board-memo-2025-q1.txt"),)}
+    audio = bindery.json("search", "surge alarm recording", "--kind", "audio")["hits"]
+    assert audio and audio[0]["time_range"] == [0.0, 2.4]
+    assert bindery.json("search", "antenna", "--tag", "' OR 1=1 --")["hits"] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "source", "expected"),
+    [
+        ("TG-400雷达验潮仪在中国区的价格是多少?", "TG-400-产品说明.md", "45,800"),
+        ("What revenue did radar gauges bring in 2025, in thousand euros?", "annual-report-2025.pdf", "12,930"),
+        (
+            "Which serial number does the instrument of calibration certificate HC-2025-0731 have?",
+            "annual-report-2025.pdf",
+            "40-11873",
+        ),
+    ],
+)
+def test_the_questions_of_the_demo(
+    sample: tuple[Bindery, Path], tmp_path: Path, question: str, source: str, expected: str
+) -> None:
+    bindery, _ = sample
+    page = tmp_path / "answer.html"
+    answer = bindery.json("ask", question, "--html", str(page))
+    assert set(answer) == {"schema_version", "answer", "found", "method", "citations", "release", "seconds"}
+    assert answer["found"] and expected in answer["answer"] and answer["method"] == "extractive"
+    citation = answer["citations"][0]
+    assert set(citation) == {
+        "sources", "pages", "time_range", "kind", "quote", "boxes", "chunk_id",
+    }  # fmt: skip
+    assert any(each["sources"][0].endswith(source) for each in answer["citations"])
+    assert "<script" not in page.read_text(encoding="utf-8").lower()
+
+
+def test_not_found_is_said(sample: tuple[Bindery, Path]) -> None:
+    bindery, _ = sample
+    answer = bindery.json("ask", "Who won the ice hockey final of 1994?")
+    assert answer["found"] is False and answer["citations"] == []
+
+
+def test_changes_show_as_they_are(sample: tuple[Bindery, Path]) -> None:
+    bindery, docs = sample
+    (docs / "support" / "harborview-runbook.md").rename(docs / "support" / "renamed.md")
+    (docs / "broken.pdf").write_bytes(b"%PDF-1.7\ngarbage")
+    (docs / "notes.xyz").write_text("unsupported")
+    found = bindery.json("ingest", str(docs), "--changed-only", code=3)
+    by_name = {source["source"].removeprefix(f"{docs}/"): source for source in found["sources"]}
+    assert {name: source["status"] for name, source in by_name.items()} == {
+        "support/renamed.md": "moved",
+        "broken.pdf": "quarantined",
+    }
+    assert by_name["broken.pdf"]["stage"] == "partition" and by_name["broken.pdf"]["error"]["message"]
+    assert found["counts"]["skipped"] == 1
+
+    listed = bindery.json("quarantine", "list")["documents"]
+    assert [(entry["sources"], entry["attempts"]) for entry in listed] == [([str(docs / "broken.pdf")], 1)]
+    retried = bindery.json("quarantine", "retry", "*broken*", code=3)
+    assert [source["status"] for source in retried["sources"]] == ["quarantined"]
+    assert bindery.json("quarantine", "list")["documents"][0]["attempts"] == 2
+    status = bindery.json("status")
+    assert status["quarantine"] == 1 and status["release"] == found["release"]
+
+
+def test_errors_are_objects_too(sample: tuple[Bindery, Path], tmp_path: Path) -> None:
+    bindery, _ = sample
+    assert bindery.json("ingest", str(tmp_path / "nowhere"), code=1)["error"]["code"] == "source_root"
+    assert bindery.json("ingest", code=2)["error"]["code"] == "usage"
+    assert bindery.json("search", "x", "--kind", "smell", code=2)["error"]["code"] == "usage"
+    assert bindery.json("search", " ", code=2)["error"]["code"] == "usage"
+    assert bindery.json("search", "x", "--lake", str(tmp_path / "none"), code=1)["error"]["code"] == "lake"
+    assert bindery.json("ingest", str(tmp_path), "--profile", "openai", code=1)["error"]["hint"]
+    for_people = bindery.run("search", "x", "--lake", str(tmp_path / "none"))
+    assert for_people.stdout == "" and "there is no lake" in for_people.stderr
+
+
+def test_a_busy_lake_is_told_at_once(sample: tuple[Bindery, Path]) -> None:
+    from tasks.lease import hold
+    from tasks.storage import LocalStorage
+
+    bindery, docs = sample
+    with hold(LocalStorage(bindery.environment["BINDERY_LAKE"]), "ingest"):
+        assert bindery.json("ingest", str(docs), code=5)["error"]["code"] == "lake_busy"
+        assert bindery.json("search", "antenna")["hits"]
+
+
+def test_reading_commands_import_no_server(sample: tuple[Bindery, Path]) -> None:
+    bindery, _ = sample
+    for arguments in (["status"], ["search", "antenna"], ["ask", "antenna?"]):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "flows.cli", *arguments],
+            cwd=ROOT, env=bindery.environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+        assert not loaded & {"prefect", "torch", "unstructured", "spacy", "pandas"}, arguments
+        assert arguments[0] != "status" or not loaded & {"lancedb", "onnxruntime"}

@@ -1,0 +1,131 @@
+"""Extractive summaries: whole rows, the limit kept, English and Chinese."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import stage
+from tasks.rows import ChunkRow, Kind, SummaryRow, digest, from_table, to_table
+from tasks.settings import Settings, SummarizeSettings
+from tasks.stage import StageInfo, StageOutput
+from tasks.storage import LocalStorage
+from tasks.summarize import STAGE_VERSION, recipe, summarize_chunks, summarize_document
+
+EVERY = SummarizeSettings(kinds=("text", "table", "image", "audio", "video"), max_characters=200)
+CHUNK = ChunkRow(
+    chunk_id="c",
+    doc_id="d",
+    ordinal=0,
+    kind="text",
+    text="",
+    html=None,
+    media=None,
+    media_type=None,
+    context="",
+    tokens=0,
+    pages=(),
+    boxes=(),
+    origin="native",
+)
+
+
+def summary_of(settings: SummarizeSettings = EVERY, **fields: object) -> str:
+    chunk = dataclasses.replace(CHUNK, **fields)  # type: ignore[arg-type]
+    (row,) = from_table(summarize_chunks([chunk], settings).table, SummaryRow)
+    return row.text
+
+
+def test_whole_rows_of_the_kinds_asked_for() -> None:
+    chunks = [
+        dataclasses.replace(CHUNK, chunk_id="1", text="Not asked for."),
+        dataclasses.replace(CHUNK, chunk_id="2", kind="image", text="A bar chart.", context="Report > Sales"),
+    ]
+    output = summarize_chunks(chunks, SummarizeSettings())
+    assert from_table(output.table, SummaryRow) == [SummaryRow("2", "Report > Sales\nA bar chart.", "extractive")]
+    assert output.info == StageInfo(counts={"image": 1})
+
+
+def test_text_keeps_the_central_sentences_in_order() -> None:
+    text = (
+        "Net revenue grew because card spending grew. It rained. Card spending grew most among younger members. "
+        "Lunch was served at noon in the usual place by the usual people. "
+        "We expect card spending and net revenue to grow again. Thank you."
+    )
+    summary = summary_of(text=text, settings=EVERY.model_copy(update={"max_characters": 160}))
+    assert summary == (
+        "Net revenue grew because card spending grew. Card spending grew most among younger members. "
+        "We expect card spending and net revenue to grow again."
+    )
+
+
+def test_chinese_text() -> None:
+    text = "公司营业收入增长。今天下雨。营业收入增长主要来自公司海外业务。" + "午餐照常供应。" * 20
+    summary = summary_of(text=text, settings=EVERY.model_copy(update={"max_characters": 80}))
+    assert "公司营业收入增长。" in summary
+    assert len(summary) <= 80
+
+
+def test_table_gives_caption_header_and_labels() -> None:
+    html = (
+        "<table><tr><th>Segment</th><th>2022</th><th>2021</th></tr>"
+        "<tr><td>Consumer</td><td>7</td><td>6</td></tr><tr><td>Commercial</td><td>3</td><td>2</td></tr></table>"
+    )
+    text = "Table 3\nSegment | 2022 | 2021\nConsumer | 7 | 6\nCommercial | 3 | 2"
+    summary = summary_of(kind="table", text=text, html=html, context="Report > Segments")
+    assert summary == "Report > Segments\nTable 3. Segment; 2022; 2021. Consumer; Commercial"
+
+
+def test_table_of_numbers_and_table_without_html() -> None:
+    assert summary_of(kind="table", text="x | y\n1 | 2\n3 | 4") == "x; y. 1; 2"
+    assert summary_of(kind="table", text="", pages=(4,), context="Report") == "Table on page 4 of Report"
+
+
+def test_picture_without_words() -> None:
+    assert summary_of(kind="image", pages=(7, 8), context="Report > Sales") == "Picture on page 7 of Report > Sales"
+    assert summary_of(kind="image") == "Picture"
+
+
+def test_recordings() -> None:
+    summary = summary_of(kind="audio", text="Title: Earnings call", context="Call", time_start=0.0, time_end=3725.2)
+    assert summary == "Call\nRecording, 0:00 to 62:05. Title: Earnings call"
+    assert summary_of(kind="video") == "Video."
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(["text", "table", "image", "audio"]),
+    st.text(max_size=800) | st.text(st.sampled_from("ab. |\n中文。"), max_size=800),
+    st.text(max_size=200),
+    st.integers(80, 300),
+)
+def test_never_empty_never_too_long(kind: str, text: str, context: str, limit: int) -> None:
+    settings = EVERY.model_copy(update={"max_characters": limit})
+    summary = summary_of(kind=kind, text=text, context=context, settings=settings)
+    assert 0 < len(summary) <= limit
+
+
+def test_document_is_summarized_once(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    chunks = [dataclasses.replace(CHUNK, kind="image", text="A bar.")]
+    upstream = stage.save(storage, "chunk", "k", StageOutput(to_table(chunks, ChunkRow), digest(chunks)))
+    how = recipe(Settings(), {})
+    ref = summarize_document(storage, upstream, how, SummarizeSettings())
+    assert ref.key == how.key(upstream.digest)
+    storage.delete(upstream.path)
+    assert summarize_document(storage, upstream, how, SummarizeSettings()) == ref
+    assert from_table(stage.load(storage, ref), SummaryRow) == [SummaryRow("c", "A bar.", "extractive")]
+
+
+def test_golden_output() -> None:
+    """When this fails, raise STAGE_VERSION and put the new digest here: published documents must be restaged."""
+    text = "Net revenue grew. It rained all day in the city. Net revenue grew because card spending grew. " * 3
+    kinds: tuple[Kind, ...] = ("text", "table", "image", "audio", "video")
+    chunks = [dataclasses.replace(CHUNK, chunk_id=kind, kind=kind, text=text, context="Report") for kind in kinds]
+    assert (STAGE_VERSION, summarize_chunks(chunks, EVERY).digest) == (
+        1,
+        "13a428b3efdaf4c7d10954b0ef2f5ac95d8be783eb14faffe938047fb573bb0a",
+    )
