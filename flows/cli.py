@@ -1,7 +1,8 @@
 """The `bindery` command: parses, calls a flow or a task, prints.
 
 stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
-Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached, 5 lake busy, 6 gate not met.
+Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached, 5 lake busy, 6 gate not
+met (4 and 6 belong to commands of later versions).
 Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
 """
 
@@ -283,7 +284,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except Exception as error:  # noqa: BLE001  a program reading --json gets an object whatever happens
+    except Exception as error:
         if _DEBUG:
             raise
         message = " ".join(f"{type(error).__name__}: {error}".split())

@@ -8,8 +8,11 @@ Shards stream: a shard's next stage starts when its last one ends, so that stage
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import steps
@@ -20,13 +23,22 @@ from tasks.work import make_shards
 
 # Four stages of four shards at a time. Threads wait for worker processes and native code, so they may outnumber cores.
 _THREADS = 16
+_NAMED = 3
+
+
+def _run_name() -> str:
+    """Readable in Prefect's UI: the last part of the first sources."""
+    sources = [str(source) for source in flow_run.parameters["sources"]]
+    names = ", ".join(Path(source).name or source for source in sources[:_NAMED])
+    return f"ingest {names}" + (f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else "")
 
 
 @flow(
     name="ingest",
-    flow_run_name="ingest-{sources}",
+    flow_run_name=_run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=_THREADS),  # type: ignore[arg-type]  # invariant upstream
     persist_result=True,
+    result_serializer="compressed/json",  # as in flows/query.py
 )
 def ingest(
     sources: list[str],
@@ -66,5 +78,3 @@ def ingest(
         report = session.publish(plan, [state.result() for state in states])
     create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
     return report
-
-

@@ -2,7 +2,7 @@
 
     answer = run_deployment("query/query", parameters={"question": "..."}).state.result()
 
-The result is persisted as JSON, so that a caller in another process gets the typed `Answer` back.
+The result is persisted, so that a caller in another process gets the typed `Answer` back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from tasks.settings import load_settings
 from tasks.synthesize import synthesize
 
 
-@flow(name="query", flow_run_name="query-{question}", persist_result=True, result_serializer="json")
+# Compressed, because Prefect 3.8 takes plain JSON that its serializer wrote for a record of its own and returns a dict;
+# JSON, because a pickle is no contract between jobs.
+@flow(name="query", flow_run_name="query-{question}", persist_result=True, result_serializer="compressed/json")
 def query(
     question: str,
     lake: str | None = None,

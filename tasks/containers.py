@@ -177,9 +177,10 @@ def _attachments(part: MIMEPart) -> Iterator[MIMEPart]:
     elif part.is_multipart():
         for inner in part.iter_parts():
             yield from _attachments(inner)
+    elif part.get_content_maintype() == "multipart":
+        return  # it says so but has no parts: a malformed mail whose text partitioning reads
     elif part.get_content_disposition() == "attachment" or _file_name(part) or part.get_content_maintype() != "text":
-        if part.get_content_maintype() != "multipart":
-            yield part
+        yield part
 
 
 def _file_name(part: MIMEPart) -> str:

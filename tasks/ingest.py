@@ -85,9 +85,7 @@ class Session:
         release = publish(lake, self._lease, spec.run, wanted)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
-        report = make_report(
-            spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb()
-        )
+        report = make_report(spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb())
         write_report(lake.storage, spec.run, report.model_dump(mode="json"))
         return report
 

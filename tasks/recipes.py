@@ -44,8 +44,7 @@ class Recipes:
             and chunks.key == self.chunk.key(document.doc_id, parts.digest)
             and summaries.key == self.summarize.key(chunks.digest)
             and all(
-                marks[recipe.stage].key == recipe.key(chunks.digest, summaries.digest)
-                for recipe in self.embed.values()
+                marks[recipe.stage].key == recipe.key(chunks.digest, summaries.digest) for recipe in self.embed.values()
             )
         )
 

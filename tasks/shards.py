@@ -88,9 +88,7 @@ def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
         lambda doc_id: progress.report("done", "embed"),
     )
     after = {state.work.doc_id: _advance(state, "embed", result) for state, result in zip(live, results, strict=True)}
-    return dataclasses.replace(
-        shard, documents=tuple(after.get(state.work.doc_id, state) for state in shard.documents)
-    )
+    return dataclasses.replace(shard, documents=tuple(after.get(state.work.doc_id, state) for state in shard.documents))
 
 
 def _each(shard: Shard, name: str, compute: Callable[[DocumentState], StageRef], threads: int) -> Shard:

@@ -80,5 +80,3 @@ def _file(uri: str) -> str:
     from tasks.sources import split_uri
 
     return str(split_uri(uri)[0])
-
-

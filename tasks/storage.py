@@ -57,7 +57,7 @@ class LocalStorage:
             os.replace(temporary, self.local(path))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create `path` with `data`, durably, unless it exists; says whether it did. Exactly one of many callers wins."""
+        """Create `path` with `data`, durably, unless it exists; says whether it did. One of many callers wins."""
         with self._temporary(path, data, durable=True) as temporary:
             try:
                 os.link(temporary, self.local(path))

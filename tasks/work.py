@@ -9,8 +9,8 @@ from tasks.errors import DocumentError
 from tasks.rows import DocumentRow
 from tasks.stage import StageRef
 
-_SHARD_BYTES = 32 * 1024**2
-_SHARD_DOCUMENTS = 100
+_SHARD_BYTES = 8 * 1024**2
+_SHARD_DOCUMENTS = 32
 _MAX_SHARDS = 200
 
 

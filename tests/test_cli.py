@@ -188,5 +188,5 @@ def test_reading_commands_import_no_server(sample: tuple[Bindery, Path]) -> None
             cwd=ROOT, env=bindery.environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
         loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
-        assert not loaded & {"prefect", "torch", "unstructured", "spacy", "pandas"}, arguments
+        assert not loaded & {"prefect", "torch", "unstructured", "spacy", "transformers"}, arguments
         assert arguments[0] != "status" or not loaded & {"lancedb", "onnxruntime"}

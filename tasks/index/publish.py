@@ -12,15 +12,15 @@ import collections
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks import rows as row_types
 from tasks.errors import LakeError
 from tasks.index import content, tables
+from tasks.index.reconcile import Part, compare, reconcile
 from tasks.lake import Lake, Release, create_release, current_release, release_numbers
 from tasks.lease import Lease
 from tasks.rows import DocumentRow, SourceRow
@@ -29,9 +29,6 @@ from tasks.storage import Storage
 if TYPE_CHECKING:
     from lancedb import DBConnection
     from lancedb.table import Table
-
-_BATCH_ROWS = 4096  # rows handed to LanceDB at once; a commit holds as many batches as there are
-_DELETE_KEYS = 5000  # keys in one IN (...) expression
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,28 +41,6 @@ class Wanted:
     sources: Sequence[SourceRow]
     documents: Sequence[DocumentRow]
     spaces: Mapping[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """What one table shall hold: for each key a digest of its rows, and how to get those rows.
-
-    `load` yields one Arrow table for each key; only called for what is missing.
-    """
-
-    name: str
-    key: str
-    schema: pa.Schema
-    digests: Mapping[str, str]
-    load: Callable[[str], pa.Table]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Difference:
-    """What separates a table from what it shall hold. `missing` may name documents that turn out to have no rows."""
-
-    extra: list[str]
-    missing: list[str]
 
 
 def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
@@ -82,7 +57,7 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     for part in parts:
         lease.check()
         table = tables.open_head(database, part.name, part.schema)
-        _reconcile(table, part)
+        reconcile(table, part)
         tables.maintain(table)
         versions[part.name] = table.version
         counts.update(_counts(table))
@@ -99,13 +74,13 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     return release
 
 
-def _parts(storage: Storage, wanted: Wanted) -> list[_Part]:
+def _parts(storage: Storage, wanted: Wanted) -> list[Part]:
     """The tables of a release in the order in which they are written."""
     sources = _by_key(wanted.sources, lambda row: row.uri)
     documents = _by_key(wanted.documents, lambda row: row.doc_id)
     chunked = {key: content.chunks_digest(row) for key, row in documents.items() if row.chunks}
     parts = [
-        _Part(
+        Part(
             tables.CHUNKS,
             "doc_id",
             tables.schema_of(tables.CHUNKS),
@@ -119,11 +94,11 @@ def _parts(storage: Storage, wanted: Wanted) -> list[_Part]:
     return parts
 
 
-def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space: str, dimension: int) -> _Part:
+def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space: str, dimension: int) -> Part:
     marked = {key: (row, row.mark(content.embed_stage(space))) for key, row in documents.items() if row.chunks}
     digests = {key: mark.digest for key, (_, mark) in marked.items() if mark is not None}
     schema = tables.schema_of(tables.vectors(space), dimension)
-    return _Part(
+    return Part(
         tables.vectors(space),
         "doc_id",
         schema,
@@ -132,7 +107,7 @@ def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space:
     )
 
 
-def _rows_part(name: str, key: str, wanted: Mapping[str, row_types.R], kind: type[row_types.R]) -> _Part:
+def _rows_part(name: str, key: str, wanted: Mapping[str, row_types.R], kind: type[row_types.R]) -> Part:
     """A table whose rows are compared and replaced one by one."""
     digests = {value: row_types.digest([row]) for value, row in wanted.items()}
     schema = tables.schema_of(name)
@@ -144,7 +119,7 @@ def _rows_part(name: str, key: str, wanted: Mapping[str, row_types.R], kind: typ
         columns = [*row_types.to_table(wanted.values(), kind).columns, pa.array(digests.values(), pa.string()), one]
         return pa.Table.from_arrays(columns, schema=schema)
 
-    return _Part(name, key, schema, digests, lambda value: whole().slice(place[value], 1))
+    return Part(name, key, schema, digests, lambda value: whole().slice(place[value], 1))
 
 
 def _by_key(found: Iterable[row_types.R], key: Callable[[row_types.R], str]) -> dict[str, row_types.R]:
@@ -157,87 +132,18 @@ def _by_key(found: Iterable[row_types.R], key: Callable[[row_types.R], str]) -> 
     return dict(sorted(by_key.items()))
 
 
-def _shows(database: DBConnection, release: Release, parts: Sequence[_Part], spaces: Mapping[str, int]) -> bool:
+def _shows(database: DBConnection, release: Release, parts: Sequence[Part], spaces: Mapping[str, int]) -> bool:
     """Whether the release already shows readers exactly this."""
     if release.number == 0 or dict(release.spaces) != dict(spaces) or set(release.tables) != {p.name for p in parts}:
         return False
     for part in parts:
         table = tables.open_at(database, part.name, release.tables[part.name])
-        difference = _compare(table, part)
+        difference = compare(table, part)
         if not table.schema.equals(part.schema) or difference.extra:
             return False
         if any(part.load(key).num_rows for key in difference.missing):
             return False
     return True
-
-
-def _reconcile(table: Table, part: _Part) -> None:
-    """Bring the newest state of a table to what it shall hold: a commit that deletes and one that adds."""
-    from lancedb.expr import col
-
-    difference = _compare(table, part)
-    for start in range(0, len(difference.extra), _DELETE_KEYS):
-        table.delete(col(part.key).isin(difference.extra[start : start + _DELETE_KEYS]))
-    _add(table, part, difference.missing)
-
-
-def _compare(table: Table, part: _Part) -> _Difference:
-    """A key is right where all its rows carry the wanted digest and there are as many as they say."""
-    held = table.search().select([part.key, "digest", "rows"]).limit(None).to_arrow()
-    groups = held.group_by([part.key, "digest", "rows"]).aggregate([([], "count_all")])
-    whole = pc.equal(groups["rows"].cast(pa.int64()), groups["count_all"])
-    right: set[str] = set()
-    wrong: set[str] = set()
-    for key, digest, complete in zip(
-        groups[part.key].to_pylist(), groups["digest"].to_pylist(), whole.to_pylist(), strict=True
-    ):
-        (right if complete and part.digests.get(key) == digest else wrong).add(key)
-    right -= wrong  # rows of two digests: all of the key is replaced
-    return _Difference(sorted(wrong), [key for key in part.digests if key not in right])
-
-
-def _add(table: Table, part: _Part, keys: Sequence[str]) -> None:
-    """Append the rows of these keys in one commit, streaming: memory holds a few thousand rows at a time."""
-    failures: list[Exception] = []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from _batches(part, keys)
-        except Exception as error:  # LanceDB would turn it into an Arrow error without its type
-            failures.append(error)
-            raise
-
-    stream = batches()
-    first = next(stream, None)
-    if first is None:
-        return
-
-    def whole() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from stream
-
-    try:
-        table.add(pa.RecordBatchReader.from_batches(part.schema, whole()))
-    except Exception:
-        if failures:
-            raise failures[0] from None
-        raise
-
-
-def _batches(part: _Part, keys: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    pending: list[pa.Table] = []
-    count = 0
-    for key in keys:
-        loaded = part.load(key)
-        if not loaded.num_rows:
-            continue
-        pending.append(loaded)
-        count += loaded.num_rows
-        if count >= _BATCH_ROWS:
-            yield from pa.concat_tables(pending).combine_chunks().to_batches(_BATCH_ROWS)
-            pending, count = [], 0
-    if pending:
-        yield from pa.concat_tables(pending).combine_chunks().to_batches(_BATCH_ROWS)
 
 
 def _no_counts() -> dict[str, int]:

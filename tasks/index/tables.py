@@ -6,6 +6,7 @@ the key has in this table), so that publishing can compare a table with what is 
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def connect(storage: Storage) -> DBConnection:
     """The database in the lake. Raises LakeError where its folder cannot be made."""
     import lancedb
 
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")  # else listing indexes warns on stderr
     folder = storage.local("index")  # absolute, so that no lake's name can be taken for a cloud address
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,8 @@ class Candidate:
 class PlannedSource:
     """One line of the plan. `row` is what the source becomes if its document succeeds, `previous` what it is now.
 
-    `stage` is where a quarantined one failed, `known` says that it is not attempted again; `moved_from` is the earlier uri of a moved source.
+    `stage` is where a quarantined one failed, `known` says that it is not attempted again; `moved_from` is the earlier
+    uri of a moved source.
     """
 
     status: Status

@@ -71,14 +71,14 @@ class Scanner:
             seen = record is not None and record.message == file.problem.message and self._is_known(record)
             yield dataclasses.replace(base, error=file.problem, known=seen)
             return
-        if record is not None and source is not None and self._same(file, source):
+        if not self._unread_member(file.uri):
             # What failed in a stage needs no new reading to be tried again; `decide` says whether it is.
-            if (record.media_type or self._is_known(record)) and not self._unread_member(file.uri):
+            if record and source and self._same(file, source) and (record.media_type or self._is_known(record)):
                 yield self._in_quarantine(record, source, file)
                 yield from self._members_as_before(file.uri, file)
                 return
-        elif (previous := self.published.sources.get(file.uri)) is not None and self._same(file, previous):
-            if not self._unread_member(file.uri):
+            previous = self.published.sources.get(file.uri)
+            if previous and not source and self._same(file, previous):
                 yield from self._as_before(file.uri, file)
                 return
         yield from self._read(base, file)

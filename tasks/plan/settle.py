@@ -87,8 +87,18 @@ def update_quarantine(
         elsewhere = [s for s in by_id[identity].sources if not plan.scope.holds(s.uri)] if identity in by_id else []
         quarantine.hold(
             Record(
-                doc_id, media_type, attempted.stage, recipes.attempt_key(doc_id, media_type), error.code,
-                error.message, error.hint, 1, run, now, now, _unique([*elsewhere, *held[identity]]),
+                doc_id,
+                media_type,
+                attempted.stage,
+                recipes.attempt_key(doc_id, media_type),
+                error.code,
+                error.message,
+                error.hint,
+                1,
+                run,
+                now,
+                now,
+                _unique([*elsewhere, *held[identity]]),
             )  # fmt: skip
         )
 

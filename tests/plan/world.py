@@ -64,9 +64,7 @@ class World:
 
     def plan(self, *roots: Path | str, checksum: bool = False, restage: bool = False, prune: bool = True,
              allow_mass_delete: bool = False, only: Sequence[str] | None = None) -> Plan:  # fmt: skip
-        options = PlanOptions(
-            checksum, restage, prune, allow_mass_delete, None if only is None else frozenset(only)
-        )
+        options = PlanOptions(checksum, restage, prune, allow_mass_delete, None if only is None else frozenset(only))
         self.unpacked = []
 
         def unpack(uri: str) -> list[Member]:

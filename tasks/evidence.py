@@ -1,0 +1,176 @@
+"""Evidence: what in the hits speaks to a question, as sentences and table rows with a score each.
+
+A question's terms are weighed by how rare they are among the hits, so that what all of them mention decides nothing
+and a term that none of them has counts most against. Numbers and names count more: an answer about another year
+or another product is no answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from lxml import etree
+from lxml import html as lxml_html
+
+from tasks.result import Hit
+from tasks.sentences import sentences
+from tasks.words import STOP_WORDS, concepts, terms
+
+_NAME_WEIGHT = 1.5
+_LIGHT_WEIGHT = 0.25
+_LEAST_RARITY = 0.3
+_SURROUNDINGS = 0.4  # a term in a unit's heading or in the sentence before counts this much
+_WANTED_KIND = 0.15  # a unit that holds a number or name where the question asks for one
+_RANK = 0.1  # the first hit's advantage over the last
+_ECHO = 0.5  # what remains of the score of a heading that only repeats the question
+_ASKS_NUMBER = re.compile(
+    r"\b(?:how (?:many|much|long|often|far|high|old|quickly)|when|what year|which year|date|cost|price)\b"
+    r"|多少|几|何时|多长|多久",
+    re.I,
+)
+_DIGIT = re.compile(r"\d|[一二三四五六七八九十百千万]")
+_BLOCK = 300  # characters that are quoted together where there are no sentences, as on pictures and forms
+_END = re.compile(r"[.!?。！？；…][\"'”’)\]」』）]*$")
+_MAX_CELLS = 20_000  # of a table that is aligned with its header
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unit:
+    """A sentence or table row of a hit. `quote` is verbatim from the chunk, `statement` says it in the answer."""
+
+    hit: int
+    place: int
+    quote: str
+    statement: str
+    covered: frozenset[str]
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """A question's content terms with their weights, which sum to 1 (or to 0 where there are none)."""
+
+    text: str
+    weights: Mapping[str, float]
+
+    def coverage(self, found: frozenset[str]) -> float:
+        """Which part of what the question is about occurs among these terms, 0–1."""
+        return sum(weight for term, weight in self.weights.items() if term in found)
+
+
+def passage_terms(hit: Hit) -> frozenset[str]:
+    """All terms that speak for a hit: its words, those of its summary and headings, and the names of its files."""
+    names = " ".join(re.split(r"[/\\]", uri)[-1] for uri in hit.sources)
+    return frozenset(terms("\n".join((hit.chunk.context, hit.chunk.text, hit.summary, re.sub(r"[_.-]", " ", names)))))
+
+
+def weigh(question: str, passages: Sequence[frozenset[str]]) -> Question:
+    """The question with its terms weighed by their rarity in the passages; the terms of a concept share one weight."""
+    raw: dict[str, float] = {}
+    for concept in concepts(question):
+        weight = (_LIGHT_WEIGHT if concept.light else 1.0) * (_NAME_WEIGHT if concept.name else 1.0)
+        for term in concept.terms:
+            frequency = sum(term in passage for passage in passages)
+            rarity = math.log1p((len(passages) - frequency + 0.5) / (frequency + 0.5))
+            share = concept.terms.count(term) / len(concept.terms)
+            raw[term] = max(raw.get(term, 0.0), weight * (_LEAST_RARITY + rarity) * share)
+    total = sum(raw.values())
+    return Question(question, {term: weight / total for term, weight in raw.items()})
+
+
+def units(question: Question, hits: Sequence[Hit]) -> list[Unit]:
+    """Every sentence and row of the hits, best first; equal ones in reading order."""
+    wants_number = _ASKS_NUMBER.search(question.text) is not None
+    found = [unit for index, hit in enumerate(hits) for unit in _units(question, hit, index, len(hits), wants_number)]
+    return sorted(found, key=lambda unit: (-unit.score, unit.hit, unit.place))
+
+
+def _units(question: Question, hit: Hit, index: int, count: int, wants_number: bool) -> Iterator[Unit]:
+    heading = frozenset(terms(hit.chunk.context))
+    before: frozenset[str] = frozenset()
+    for place, (quote, statement, header) in enumerate(_pieces(question, hit)):
+        own = frozenset(terms(quote))
+        said = own | frozenset(terms(header))
+        score = question.coverage(said) + _SURROUNDINGS * question.coverage((heading | before) - said)
+        if own <= heading | STOP_WORDS | question.weights.keys():
+            score *= _ECHO
+        if wants_number and any(_DIGIT.search(term) and term not in question.weights for term in own):
+            score += _WANTED_KIND
+        yield Unit(index, place, quote, statement, said, score + _RANK * (1 - index / count))
+        before = own
+
+
+def _pieces(question: Question, hit: Hit) -> Iterator[tuple[str, str, str]]:
+    """(verbatim quote, statement, header) of each unit of a chunk."""
+    text = hit.chunk.text.strip() or hit.summary.strip()
+    flat = " ".join(text.split())
+    if hit.chunk.kind == "table":
+        yield from _rows(question, text, hit.chunk.html)
+    elif hit.chunk.kind != "text" and len(flat) <= _BLOCK:
+        yield flat, flat, ""
+    else:
+        yield from _sentences(text)
+
+
+def _sentences(text: str) -> Iterator[tuple[str, str, str]]:
+    """Sentences, each under the heading before it; lines that are none (labels, values) are taken together."""
+    block: list[str] = []
+    for piece in (" ".join(part.split()) for part in sentences(text)):
+        ended = _END.search(piece) is not None
+        if block and (ended or sum(map(len, block)) + len(piece) > _BLOCK):
+            yield " ".join(block), " ".join(block), ""
+        if ended:
+            yield piece, piece, block[-1] if block else ""
+            block = []
+        else:
+            block = [*block, piece] if sum(map(len, block)) + len(piece) <= _BLOCK else [piece]
+    if block:
+        yield " ".join(block), " ".join(block), ""
+
+
+def _rows(question: Question, text: str, html: str | None) -> Iterator[tuple[str, str, str]]:
+    grid = _grid(html) if html else []
+    aligned = {" | ".join(cell for cell in row if cell): row for row in grid}
+    header = grid[0] if grid else []
+    for line in text.splitlines():
+        flat = " ".join(line.split())
+        row = aligned.get(flat)
+        if not flat or row is None or row is header or len(row) != len(header):
+            if flat:
+                yield flat, flat, ""
+            continue
+        yield flat, _sentence_of(question, header, row), " ".join(header)
+
+
+def _sentence_of(question: Question, header: Sequence[str], row: Sequence[str]) -> str:
+    """`label: column value, column value`; of the columns only those that the question names, if it names some."""
+    label, cells = row[0], list(zip(header[1:], row[1:], strict=True))
+    cells = [(name, value) for name, value in cells if value and value != name]
+    named = [(name, value) for name, value in cells if question.coverage(frozenset(terms(name))) > 0]
+    said = "; ".join(f"{name}: {value}" if name else value for name, value in named or cells)
+    lead = f"{header[0]} {label}".strip() if header[0] and not named else label
+    return f"{lead} – {said}" if lead and said else lead or said
+
+
+def _grid(html: str) -> list[list[str]]:
+    """The cells of a table, a cell that spans columns repeated; empty where there is no table, or a huge one."""
+    try:
+        root = lxml_html.fromstring(html)
+    except (etree.ParserError, ValueError):
+        return []
+    grid: list[list[str]] = []
+    total = 0
+    for row in root.iter("tr"):
+        cells: list[str] = []
+        for cell in row.iterchildren("td", "th"):
+            text = " ".join(" ".join(cell.itertext()).split())
+            span = cell.get("colspan", "1")
+            cells += [text, *[""] * (min(int(span), 100) - 1 if span.isdigit() else 0)]
+        total += len(cells)
+        if total > _MAX_CELLS:
+            return []
+        grid.append(cells)
+    return grid

@@ -1,0 +1,184 @@
+"""The report of a run: an honest count of what went in, what readers see, and what was lost and why.
+
+`RunReport` is the typed result of the ingest flow, the JSON of `bindery ingest --json`, and `runs/<run>/report.json`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.context import RunSpec
+from tasks.lake import Release
+from tasks.plan import MARKS, Plan, PlannedSource, Settled
+from tasks.work import Shard
+
+SCHEMA_VERSION = 1
+_LISTED = 50
+
+
+class SourceError(BaseModel):
+    code: str
+    message: str
+    hint: str
+
+
+class SourceReport(BaseModel):
+    """What became of one source. `error` is set for quarantined ones, `reason` says why for skipped and moved ones."""
+
+    source: str
+    parent: str | None
+    status: str
+    doc_id: str
+    chunks: int
+    stage: str | None
+    error: SourceError | None
+    reason: str = ""
+    known: bool = False
+
+
+class RunReport(BaseModel):
+    """A finished run (or, with `dry_run`, a preview). `counts` has one entry per status, chunk kind and more."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    release: int
+    counts: dict[str, int]
+    sources: list[SourceReport]
+    seconds: float
+    warnings: list[str] = []
+    memory_mb: dict[str, float] = {}
+    settings: dict[str, Any] = {}
+    capabilities: dict[str, str] = {}
+    dry_run: bool = False
+
+    @property
+    def quarantined(self) -> int:
+        return self.counts["quarantined"]
+
+    @property
+    def headline(self) -> str:
+        found = self.counts
+        return (
+            f"release {self.release}: {found['documents']} documents, {found['chunks']} chunks; "
+            f"{found['new']} new, {found['changed']} changed, {found['moved']} moved, {found['gone']} removed, "
+            f"{found['restaged']} restaged, {found['unchanged']} unchanged, {found['skipped']} skipped, "
+            f"{found['quarantined']} in quarantine, {found['degraded']} degraded"
+        )
+
+
+def make_report(
+    spec: RunSpec,
+    release: Release,
+    plan: Plan,
+    settled: Settled,
+    shards: Sequence[Shard],
+    seconds: float,
+    memory_mb: Mapping[str, float],
+) -> RunReport:
+    """The report of a run that has published `release`."""
+    chunks = {document.doc_id: document.chunks for document in settled.documents}
+    counts = _counts(settled.sources, plan)
+    counts["processed"] = len(plan.work)
+    counts |= {name: count for name, count in release.counts.items() if name not in counts}
+    counts.setdefault("documents", len(settled.documents))
+    counts.setdefault("chunks", sum(chunks.values()))
+    counts["degraded"] = sum(document.degraded for document in settled.documents)
+    return RunReport(
+        run=spec.run,
+        release=release.number,
+        counts=counts,
+        sources=[_source(source, chunks) for source in settled.sources],
+        seconds=round(seconds, 3),
+        warnings=_warnings(shards),
+        memory_mb={name: round(value, 1) for name, value in memory_mb.items()},
+        settings=spec.settings.model_dump(mode="json"),
+        capabilities=dict(spec.capabilities),
+    )
+
+
+def preview_report(plan: Plan, release: Release, seconds: float) -> RunReport:
+    """The report of a dry run: the statuses that a run would begin with."""
+    chunks = {doc_id: document.chunks for doc_id, document in plan.published.documents.items()}
+    counts = {**_counts(plan.sources, plan), "to_process": len(plan.work)}
+    return RunReport(
+        run="",
+        release=release.number,
+        counts=counts,
+        sources=[_source(source, chunks) for source in plan.sources],
+        seconds=round(seconds, 3),
+        dry_run=True,
+    )
+
+
+def _counts(sources: Sequence[PlannedSource], plan: Plan) -> dict[str, int]:
+    found = Counter(source.status for source in sources)
+    return {
+        "sources": sum(1 for source in sources if source.status != "gone"),
+        **{status: found[status] for status in MARKS},
+        "published": sum(1 for s in sources if s.status in ("new", "changed", "moved", "unchanged", "restaged")),
+        "restage_pending": len(plan.pending),
+    }
+
+
+def _source(source: PlannedSource, chunks: Mapping[str, int]) -> SourceReport:
+    error = source.error
+    return SourceReport(
+        source=source.uri,
+        parent=source.parent,
+        status=source.status,
+        doc_id=source.doc_id,
+        chunks=0 if source.skipped_or_failed or source.status == "gone" else chunks.get(source.doc_id, 0),
+        stage=source.stage or None,
+        error=SourceError(code=error.code, message=error.message, hint=error.hint) if error is not None else None,
+        reason=source.reason,
+        known=source.known,
+    )
+
+
+def _warnings(shards: Sequence[Shard]) -> list[str]:
+    """What was lost inside documents that were published all the same."""
+    return [
+        f"{state.work.uri}: {warning}"
+        for shard in shards
+        for state in shard.documents
+        for ref in state.refs
+        if ref.stage == "partition"
+        for warning in ref.info.warnings
+    ]
+
+
+def plan_lines(plan: Plan, limit: int | None = None) -> list[str]:
+    """The plan as a person reads it: one line per source that is not unchanged, then a line of counts."""
+    notable = [source for source in plan.sources if source.status != "unchanged"]
+    lines = []
+    for source in notable[:limit]:
+        reason = f"  ({source.reason})" if source.reason else ""
+        lines.append(f"{MARKS[source.status]} {_one_line(source.uri)}{reason}")
+    if limit is not None and len(notable) > limit:
+        lines.append(f"  … and {len(notable) - limit} more")
+    counts = plan.counts()
+    lines.append("  ".join(f"{MARKS[status]} {count} {status}" for status, count in counts.items() if count) or "empty")
+    if plan.pending:
+        lines.append(f"^ restage {len(plan.pending)} documents: settings or software changed; run with --restage")
+    return lines
+
+
+def plan_markdown(plan: Plan) -> str:
+    return "```\n" + "\n".join(plan_lines(plan, _LISTED)).replace("```", "'''") + "\n```"
+
+
+def result_rows(report: RunReport) -> list[dict[str, Any]]:
+    """The report as a table for Prefect's UI: counts first, then what is in quarantine."""
+    rows: list[dict[str, Any]] = [{"what": name, "value": count} for name, count in report.counts.items()]
+    failed = [source for source in report.sources if source.error is not None]
+    rows += [{"what": f"quarantine: {s.source}", "value": s.error.message if s.error else ""} for s in failed[:_LISTED]]
+    return rows
+
+
+def _one_line(text: str) -> str:
+    """A name without control characters, so that a file called "a\\nb" cannot forge lines."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,0 +1,213 @@
+"""Retrieval fuses its signals, filters without interpreting names, and says why a hit is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.errors import LakeError, MissingCapabilityError, UsageError
+from tasks.index import Wanted
+from tasks.lake import Lake
+from tasks.result import SearchResult, Signal
+from tasks.retrieve import retrieve
+from tasks.rows import SummaryRow
+from tasks.select import matches
+from tests.lakes import SPACES, FakeSpace, chunk, document, new_lake, open_fake, publish_to, simple, source
+
+ROWS = {
+    "finance": [
+        chunk("finance", 0, "Revenue of radar gauges grew to 12,930 thousand euros in 2025.", page=3),
+        chunk("finance", 1, "Region | Q1\nNordics | 112", kind="table", page=4, html="<table></table>"),
+    ],
+    "handbook": [
+        chunk("handbook", 0, "The cable may be up to 120 m long.", page=1, context="Handbook > Cables"),
+        chunk("handbook", 1, "A harbour at dusk", kind="image", page=2, media="blobs/aa/x.png"),
+    ],
+    "中文": [chunk("中文", 0, "北京市的营业收入在2023年增长了百分之十二。", page=None)],
+}
+SOURCES = [
+    source("/data/reports/finance 2025.xlsx", "finance", tags=("money",)),
+    source("/data/mail/old.eml!/1/finance.xlsx", "finance"),
+    source("/data/mail/old.eml!/2/broken.xlsx", "finance", skipped="encrypted"),
+    source("/data/support/handbook.docx", "handbook", tags=("support", "it's"), groups=("field",)),
+    source("/data/zh/说明 [1] 🎉.md", "中文"),
+]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    made = new_lake(tmp_path_factory.mktemp("retrieve"))
+    picture = ROWS["handbook"][1]
+    summaries = {"handbook": [SummaryRow(picture.chunk_id, "photograph of a tide gauge", "extractive")]}
+    documents = [document(made.storage, doc, rows, summaries.get(doc, ())) for doc, rows in ROWS.items()]
+    publish_to(made, Wanted(SOURCES, documents, SPACES))
+    return made
+
+
+def search(lake: Lake, query: str, **options: object) -> SearchResult:
+    return retrieve(lake, query, open_space=open_fake, **options)  # type: ignore[arg-type]
+
+
+def ids(result: SearchResult) -> list[str]:
+    return [hit.chunk.chunk_id for hit in result.hits]
+
+
+def test_a_hit_has_its_row_sources_and_reasons(lake: Lake) -> None:
+    result = search(lake, "revenue of radar gauges")
+    hit = result.hits[0]
+    assert hit.chunk == ROWS["finance"][0]
+    assert hit.sources == ("/data/mail/old.eml!/1/finance.xlsx", "/data/reports/finance 2025.xlsx")
+    assert {signal.name: signal.rank for signal in hit.signals} == {"text": 1, "vector:fake": 1}
+    assert hit.score == pytest.approx(2 / 61)
+    assert 0.2 < hit.similarity <= 1.0
+    assert result.release == 1
+
+
+def test_the_public_fields_of_a_hit(lake: Lake) -> None:
+    found = search(lake, " cable ").to_json()
+    assert (found["query"], found["release"]) == ("cable", 1)
+    assert list(found["hits"][0]) == [
+        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
+    ]  # fmt: skip
+    assert found["hits"][0]["boxes"] == [{"page": 1, "x0": 0.1, "y0": 0.1, "x1": 0.9, "y1": 0.2}]
+    (picture,) = search(lake, "photograph", kinds=("image",)).to_json()["hits"]
+    assert picture["image"] == "blobs/aa/x.png"
+
+
+def test_chinese_is_found_first_though_the_space_cannot_read_it(lake: Lake) -> None:
+    for query in ("北京", "营业收入", "北京的营业收入增长了多少?"):
+        hit = search(lake, query).hits[0]
+        assert hit.chunk == ROWS["中文"][0]
+        assert "cjk" in {signal.name for signal in hit.signals}
+
+
+def test_equal_queries_give_equal_results(lake: Lake) -> None:
+    assert search(lake, "revenue harbour 北京") == search(lake, "revenue harbour 北京")
+
+
+def test_filters(lake: Lake) -> None:
+    finance, table = (row.chunk_id for row in ROWS["finance"])
+    cable, picture = (row.chunk_id for row in ROWS["handbook"])
+    (chinese,) = (row.chunk_id for row in ROWS["中文"])
+    everything = {finance, table, cable, picture, chinese}
+
+    def found(**options: object) -> set[str]:
+        return set(ids(search(lake, "revenue cable harbour 北京", **options)))
+
+    assert found() == everything
+    assert found(kinds=("table", "image")) == {table, picture}
+    assert found(pages=(1, 2)) == {cable, picture}
+    assert found(pages=(3,), kinds=("text",)) == {finance}
+    assert found(pages=(99,)) == set()
+    assert found(sources=("*.xlsx",)) == {finance, table}
+    assert found(sources=("support/*", "zh/*")) == {cable, picture, chinese}
+    assert found(sources=("*.xlsx",), kinds=("text",), pages=(3, 4)) == {finance}
+    assert found(tags=("money",)) == {finance, table}
+    assert found(tags=("it's",)) == {cable, picture}
+    assert found(groups=("field",), sources=("*.docx",)) == {cable, picture}
+    assert found(tags=("money",), groups=("field",)) == set()
+    assert found(sources=("broken.xlsx",)) == set()
+    assert found(sources=("说明 [1] 🎉.md",)) == {chinese}
+
+
+@pytest.mark.parametrize("name", ["' OR 1=1 --", 'a"b', "a\nb", "🎉", "[", "*[!", "\\", ""])
+def test_filter_values_are_never_read_as_expressions(lake: Lake, name: str) -> None:
+    assert search(lake, "revenue", tags=(name,)).hits == ()
+    assert search(lake, "revenue", groups=(name,)).hits == ()
+    assert all(name == "🎉" for _ in search(lake, "revenue", sources=(name,)).hits)
+
+
+@pytest.mark.parametrize(
+    "query", ['"foo AND (', "+revenue -radar^2", "a:b~ *", "' OR 1=1", "the", "🎉", "?", "a" * 20_000, "北", "\x00"]
+)
+def test_any_text_is_a_query(lake: Lake, query: str) -> None:
+    search(lake, query)
+
+
+def test_copies_of_a_chunk_do_not_fill_the_list(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    names = [f"copy {i}" for i in range(6)]
+    documents = [document(lake.storage, n, [chunk(n, 0, "Radar gauges,  best of 2025")]) for n in names]
+    documents.append(document(lake.storage, "other", [chunk("other", 0, "radar gauges of another kind")]))
+    sources = [source(f"/data/{n}.txt", n) for n in [*names, "other"]]
+    publish_to(lake, Wanted(sources, documents, SPACES))
+    result = search(lake, "best radar gauges", k=2)
+    assert [len(hit.sources) for hit in result.hits] == [6, 1]
+
+
+def test_hits_are_limited_to_k(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    publish_to(lake, simple(lake.storage, [f"n{i}" for i in range(20)]))
+    assert [len(search(lake, "harbour 北京", k=k).hits) for k in (1, 7, 100)] == [1, 7, 60]
+
+
+def test_an_older_release_can_be_searched(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    first = publish_to(lake, simple(lake.storage, ["old"]))
+    publish_to(lake, simple(lake.storage, ["new"]))
+    assert {hit.sources for hit in search(lake, "harbour", release=first).hits} == {("/data/old.txt",)}
+
+
+def test_clear_errors(lake: Lake, tmp_path: Path) -> None:
+    for query in ("", " \n\t"):
+        with pytest.raises(UsageError, match="empty"):
+            search(lake, query)
+    with pytest.raises(UsageError, match="kind"):
+        search(lake, "x", kinds=("poem",))
+    with pytest.raises(UsageError, match="no space 'imagebind'"):
+        search(lake, "x", spaces=("imagebind",))
+    with pytest.raises(LakeError, match="nothing has been published"):
+        search(new_lake(tmp_path), "x")
+
+    def missing(name: str) -> FakeSpace:
+        raise MissingCapabilityError("its model is not installed", "install it")
+
+    with pytest.raises(MissingCapabilityError, match="not installed"):
+        retrieve(lake, "x", open_space=missing, sources=("nothing",))
+
+    class Wider(FakeSpace):
+        dimension = 65
+
+    with pytest.raises(LakeError, match="dimension 65"):
+        retrieve(lake, "x", open_space=lambda name: Wider())
+
+
+def test_an_empty_release_has_no_hits(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    publish_to(lake, Wanted([], [], SPACES))
+    assert search(lake, "anything").hits == ()
+
+
+def test_a_space_without_vectors_for_the_query_adds_nothing(lake: Lake) -> None:
+    class Blind(FakeSpace):
+        def embed_texts(self, texts: object) -> np.ndarray:
+            return np.eye(1, self.dimension, dtype=np.float32)
+
+    result = retrieve(lake, "cable", open_space=lambda name: Blind())
+    text = [hit for hit in result.hits if any(signal.name == "text" for signal in hit.signals)]
+    assert text[0].signals[0] == Signal("text", 1, text[0].signals[0].score)
+
+
+@pytest.mark.parametrize(
+    ("uri", "pattern", "expected"),
+    [
+        ("/data/reports/q1/a.xlsx", "*.xlsx", True),
+        ("/data/reports/q1/a.xlsx", "reports/*", True),
+        ("/data/reports/q1/a.xlsx", "reports/", True),
+        ("/data/reports/q1/a.xlsx", "./reports/q1/a.xlsx", True),
+        ("/data/reports/q1/a.xlsx", "a.xlsx", True),
+        ("/data/reports/q1/a.xlsx", "/data/*", True),
+        ("/data/reports/q1/a.xlsx", "ports/*", False),
+        ("/data/reports/q1/a.xlsx", "*.xls", False),
+        ("/data/m.eml!/1/b.xlsx", "m.eml", True),
+        ("/data/m.eml!/1/b.xlsx", "*.xlsx", True),
+        ("/data/m.eml!/1/b.xlsx", "b.xlsx", True),
+        ("/data/a[1].txt", "a[1].txt", True),
+        ("/data/a\nb.txt", "a*.txt", True),
+        ("/data/a.txt", "", False),
+    ],
+)
+def test_source_patterns(uri: str, pattern: str, expected: bool) -> None:
+    assert matches(uri, [pattern]) is expected
