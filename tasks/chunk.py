@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ STAGE_VERSION = 1
 _FURNITURE = frozenset({"Header", "Footer", "PageNumber", "PageBreak"})
 _TABLE_FACTOR = 4  # a table stays whole up to this many times max_tokens
 _SEPARATOR = "\n\n"  # between the elements of a chunk, as unstructured has it
+# Stands for a line end while unstructured's chunker, which makes all white space blanks, has the text: the rows of an
+# aligned table stay lines. Partitioning drops private-use characters, so no text holds it.
+_LINE_END = "\ue000"
+_LINE_ENDS = re.compile(rf"\s*{_LINE_END}\s*")
 
 
 def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:
@@ -182,7 +187,8 @@ def _by_title(pieces: Iterable[tuple[int, bool, str]], settings: ChunkSettings) 
 
     tokens.encoding()  # registers it, so that the chunker finds it without a download
     elements: list[Element] = [
-        (Title if is_title else Text)(text=text, element_id=str(index)) for index, is_title, text in pieces
+        (Title if is_title else Text)(text=text.replace("\n", f" {_LINE_END} "), element_id=str(index))
+        for index, is_title, text in pieces
     ]
     composites = chunk_by_title(
         elements,
@@ -195,7 +201,8 @@ def _by_title(pieces: Iterable[tuple[int, bool, str]], settings: ChunkSettings) 
     runs = []
     for composite in composites:
         origins = dict.fromkeys(int(element.id) for element in composite.metadata.orig_elements or [])
-        runs.append(_Run(composite.text, tuple(origins), tokens.count(composite.text)))
+        text = _LINE_ENDS.sub("\n", composite.text).strip()
+        runs.append(_Run(text, tuple(origins), tokens.count(text)))
     return runs
 
 

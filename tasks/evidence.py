@@ -116,17 +116,27 @@ def _pieces(question: Question, hit: Hit) -> Iterator[tuple[str, str, str]]:
 
 
 def _sentences(text: str) -> Iterator[tuple[str, str, str]]:
-    """Sentences, each under the heading before it; lines that are none (labels, values) are taken together."""
+    """Sentences, each under the heading before it; pieces that are none (labels, values) are taken together.
+
+    Lines within a piece are the rows of an aligned table: each stands for itself, under the labels before it.
+    """
     block: list[str] = []
-    for piece in (" ".join(part.split()) for part in sentences(text)):
-        ended = _END.search(piece) is not None
-        if block and (ended or sum(map(len, block)) + len(piece) > _BLOCK):
+    for piece in sentences(text):
+        rows = [flat for line in piece.splitlines() if (flat := " ".join(line.split()))]
+        flat = " ".join(rows)
+        ended = _END.search(flat) is not None
+        full = sum(map(len, block)) + len(flat) > _BLOCK
+        if block and (ended or len(rows) > 1 or full):
             yield " ".join(block), " ".join(block), ""
         if ended:
-            yield piece, piece, block[-1] if block else ""
+            yield flat, flat, block[-1] if block else ""
+            block = []
+        elif len(rows) > 1:
+            for row in rows:
+                yield row, row, " ".join(block)
             block = []
         else:
-            block = [*block, piece] if sum(map(len, block)) + len(piece) <= _BLOCK else [piece]
+            block = [flat] if full else [*block, flat]
     if block:
         yield " ".join(block), " ".join(block), ""
 

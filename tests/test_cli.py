@@ -105,6 +105,7 @@ def test_search_filters(sample: tuple[Bindery, Path]) -> None:
     ("question", "source", "expected"),
     [
         ("TG-400雷达验潮仪在中国区的价格是多少?", "TG-400-产品说明.md", "45,800"),
+        ("How many instruments went to East Asia in the second quarter of 2025?", "shipments-2025.xlsx", "Q2: 152"),
         ("What revenue did radar gauges bring in 2025, in thousand euros?", "annual-report-2025.pdf", "12,930"),
         (
             "Which serial number does the instrument of calibration certificate HC-2025-0731 have?",
