@@ -8,19 +8,23 @@ Heavy libraries are imported by the command that needs them: `status` answers in
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from flows import terminal
 from tasks.errors import BinderyError, UsageError
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from tasks.report.run import RunReport
+    from tasks.retrieve import SearchResult
+
 QUARANTINED = 3
 INTERRUPTED = 130
 _DEBUG = bool(os.environ.get("BINDERY_DEBUG"))
@@ -29,14 +33,25 @@ Kind = Literal["text", "table", "image", "audio", "video"]
 Profile = Literal["local", "openai"]
 Lake = Annotated[str | None, Parameter(help="Folder of the lake. [default: data/lake, or BINDERY_LAKE]")]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
-K = Annotated[int, Parameter(name=["-k", "--limit"], help="How many hits.")]
-Kinds = Annotated[list[Kind] | None, Parameter(name="--kind", negative=(), help="Only these kinds of chunk.")]
-Globs = Annotated[list[str] | None, Parameter(name="--source", negative=(), help="Only sources matching this glob.")]
-Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="Only documents with this tag.")]
-Groups = Annotated[
-    list[str] | None, Parameter(name="--group", negative=(), help="Only documents of this access group.")
-]
-Pages = Annotated[list[int] | None, Parameter(name="--page", negative=(), help="Only chunks on this page.")]
+
+
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Where to search and for what kind of hit: the options that `search` and `ask` share."""
+
+    lake: Lake = None
+    k: Annotated[int, Parameter(name=["-k", "--limit"], help="How many hits.")] = 10
+    kind: Annotated[list[Kind] | None, Parameter(negative=(), help="Only these kinds of chunk.")] = None
+    source: Annotated[list[str] | None, Parameter(negative=(), help="Only sources matching this glob.")] = None
+    tag: Annotated[list[str] | None, Parameter(negative=(), help="Only documents with this tag.")] = None
+    group: Annotated[list[str] | None, Parameter(negative=(), help="Only documents of this access group.")] = None
+    page: Annotated[list[int] | None, Parameter(negative=(), help="Only chunks on this page.")] = None
+    since: Annotated[str | None, Parameter(help="Only documents dated on or after YYYY-MM-DD.")] = None
+    until: Annotated[str | None, Parameter(help="Only documents dated on or before YYYY-MM-DD.")] = None
+
+
+_ALL = Selection()
 
 app = App(
     name="bindery",
@@ -44,6 +59,7 @@ app = App(
     version=lambda: f"bindery {metadata.version('bindery')}",
     help_epilogue="Start with:  bindery ingest FOLDER  and then  bindery ask 'a question'",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `run` says what an interrupted run has kept
 )
 quarantine_app = App(name="quarantine", help="Documents that could not be processed: list them, or try them again.")
 app.command(quarantine_app)
@@ -98,7 +114,7 @@ def ingest(
     return QUARANTINED if report.quarantined else 0
 
 
-def _run_ingest(sources: list[str], **options: Any) -> Any:
+def _run_ingest(sources: list[str], **options: Any) -> RunReport:
     """Fail on what can be known before a server is started, then run the flow in this process."""
     from tasks.ingest import preflight
 
@@ -107,23 +123,15 @@ def _run_ingest(sources: list[str], **options: Any) -> Any:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if _DEBUG else "CRITICAL")
     with terminal.progress():
         from flows.ingest import ingest as flow
+        from flows.server import start_embedded_server
 
-        return flow(sources, **options)
+        start_embedded_server()
+        report: RunReport = flow(sources, **options)
+    return report
 
 
 @app.command
-def search(
-    query: str,
-    *,
-    lake: Lake = None,
-    k: K = 10,
-    kind: Kinds = None,
-    source: Globs = None,
-    tag: Tags = None,
-    group: Groups = None,
-    page: Pages = None,
-    json: Json = False,
-) -> int:
+def search(query: str, *, selection: Selection = _ALL, json: Json = False) -> int:
     """Find the chunks of the corpus that match a query, best first.
 
     Parameters
@@ -131,7 +139,7 @@ def search(
     query
         Words, in English or Chinese.
     """
-    result = _retrieve(query, lake, k, kind, source, tag, group, page)
+    result = _retrieve(query, selection)
     if json:
         terminal.print_json(result.to_json())
     else:
@@ -143,13 +151,7 @@ def search(
 def ask(
     question: str,
     *,
-    lake: Lake = None,
-    k: K = 10,
-    kind: Kinds = None,
-    source: Globs = None,
-    tag: Tags = None,
-    group: Groups = None,
-    page: Pages = None,
+    selection: Selection = _ALL,
     json: Json = False,
     html: Annotated[Path | None, Parameter(help="Also write the answer as a page with its evidence.")] = None,
 ) -> int:
@@ -162,13 +164,15 @@ def ask(
     """
     from tasks.synthesize import synthesize
 
-    result = _retrieve(question, lake, k, kind, source, tag, group, page)
+    if html is not None and not html.parent.is_dir():
+        raise UsageError(f"--html {html}: the folder does not exist")
+    result = _retrieve(question, selection)
     answer = synthesize(question, result)
     if html is not None:
         from tasks.lake import open_lake
         from tasks.report.answer import render_answer
 
-        html.write_text(render_answer(open_lake(_lake(lake)), answer, result), encoding="utf-8")
+        html.write_text(render_answer(open_lake(_lake(selection.lake)), answer, result), encoding="utf-8")
         terminal.note(f"wrote {html}")
     if json:
         terminal.print_json(answer.to_json())
@@ -183,25 +187,24 @@ def _lake(lake: str | None) -> str:
     return load_settings(lake=lake).lake
 
 
-def _retrieve(
-    query: str,
-    lake: str | None,
-    k: int,
-    kinds: list[Kind] | None,
-    sources: list[str] | None,
-    tags: list[str] | None,
-    groups: list[str] | None,
-    pages: list[int] | None,
-) -> Any:
-    if k < 1:
+def _retrieve(query: str, selection: Selection) -> SearchResult:
+    if selection.k < 1:
         raise UsageError("-k must be at least 1")
     from tasks.lake import open_lake
     from tasks.retrieve import retrieve
 
     return retrieve(
-        open_lake(_lake(lake)), query, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()),
-        tags=tuple(tags or ()), groups=tuple(groups or ()), pages=tuple(pages or ()),
-    )  # fmt: skip
+        open_lake(_lake(selection.lake)),
+        query,
+        k=selection.k,
+        kinds=tuple(selection.kind or ()),
+        sources=tuple(selection.source or ()),
+        tags=tuple(selection.tag or ()),
+        groups=tuple(selection.group or ()),
+        pages=tuple(selection.page or ()),
+        since=selection.since,
+        until=selection.until,
+    )
 
 
 @app.command
@@ -255,7 +258,7 @@ def quarantine_retry(*sources: str, lake: Lake = None, json: Json = False) -> in
     return QUARANTINED if report.quarantined else 0
 
 
-def _ingest_json(report: Any, changed_only: bool) -> dict[str, Any]:
+def _ingest_json(report: RunReport, changed_only: bool) -> dict[str, Any]:
     found: dict[str, Any] = report.model_dump(mode="json", exclude={"settings", "capabilities"})
     if changed_only:
         found["sources"] = [s for s in found["sources"] if s["status"] not in ("unchanged", "skipped")]
@@ -281,9 +284,15 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         terminal.note("interrupted; what is finished is kept, run the command again to go on")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output is gone: its choice, as with `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # Python flushes it once more at exit
         return 0
+    except OSError as error:
+        if _DEBUG:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        hint = "check space and permissions and run it again; what is finished is kept"
+        return _fail(BinderyError(f"{error.strerror or error}{where}", hint, "storage"), as_json)
     except Exception as error:
         if _DEBUG:
             raise

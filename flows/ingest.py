@@ -8,10 +8,12 @@ Shards stream: a shard's next stage starts when its last one ends, so that stage
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -19,7 +21,7 @@ from flows import steps
 from tasks import ingest as run
 from tasks.report.run import RunReport, plan_markdown, result_rows
 from tasks.settings import Profile
-from tasks.work import make_shards
+from tasks.work import Shard, make_shards
 
 # Four stages of four shards at a time. Threads wait for worker processes and native code, so they may outnumber cores.
 _THREADS = 16
@@ -69,12 +71,18 @@ def ingest(
     with run.session(sources, options, lake=lake, profile=profile) as session:
         plan = session.plan()
         create_markdown_artifact(plan_markdown(plan), key="bindery-plan", description="What this run will do")
-        states = []
+        chains: list[list[PrefectFuture[Shard]]] = []
         for shard in make_shards(plan.work):
             parts = steps.partition.submit(session.spec, shard)
             chunks = steps.chunk.submit(session.spec, parts)  # type: ignore[call-overload]  # a future is its result
             summaries = steps.summarize.submit(session.spec, chunks)
-            states.append(steps.embed.submit(session.spec, summaries))  # type: ignore[call-overload]
-        report = session.publish(plan, [state.result() for state in states])
+            vectors = steps.embed.submit(session.spec, summaries)  # type: ignore[call-overload]
+            chains.append([parts, chunks, summaries, vectors])
+        report = session.publish(plan, [_result(chain) for chain in chains])
     create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
     return report
+
+
+def _result(chain: Sequence[PrefectFuture[Shard]]) -> Shard:
+    """The shard after its last stage. Raises the error of the first that failed; those after it only never began."""
+    return [future.result() for future in chain][-1]

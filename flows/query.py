@@ -27,10 +27,14 @@ def query(
     sources: list[str] | None = None,
     tags: list[str] | None = None,
     groups: list[str] | None = None,
+    pages: list[int] | None = None,
+    since: str | None = None,
+    until: str | None = None,
 ) -> Answer:
-    """Answer a question from the lake's current release, with citations."""
+    """Answer a question from the lake's current release, with citations; the filters are those of retrieve."""
     found = retrieve(
         open_lake(load_settings(lake=lake).lake), question, k=k, kinds=tuple(kinds or ()),
-        sources=tuple(sources or ()), tags=tuple(tags or ()), groups=tuple(groups or ()),
+        sources=tuple(sources or ()), tags=tuple(tags or ()), groups=tuple(groups or ()), pages=tuple(pages or ()),
+        since=since, until=until,
     )  # fmt: skip
     return synthesize(question, found)

@@ -57,7 +57,8 @@ def print_run(report: RunReport) -> None:
         note(f"  {warning}")
     if report.counts["restage_pending"]:
         note(f"^ {report.counts['restage_pending']} documents are behind the settings; --restage redoes them")
-    print(_clean(f"{report.headline}; {report.seconds:.1f} s"))
+    for line in report.summary:
+        print(_clean(line))
 
 
 def print_hits(result: SearchResult) -> None:
@@ -153,6 +154,9 @@ class _Lines:
         with self._lock:
             if event.kind == "phase":
                 note(f"bindery: {event.label}")
+                self._last = time.monotonic()
+            elif event.kind == "note":
+                note(event.label)
             elif event.kind == "planned":
                 self._planned = event.amount
             elif event.kind == "scanned":
@@ -162,7 +166,7 @@ class _Lines:
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
                 stages = ", ".join(f"{stage} {count}" for stage, count in self._done.items())
-                note(f"bindery: {stages} of {self._planned}" if self._planned else f"bindery: read {self._scanned}")
+                note(f"bindery: {stages} of {self._planned}" if self._planned else f"bindery: {self._scanned} sources")
 
 
 @contextlib.contextmanager
@@ -194,6 +198,8 @@ def _bars() -> Iterator[None]:
     def show(event: Event) -> None:
         if event.kind == "phase":
             bars.update(phase, description=event.label)
+        elif event.kind == "note":
+            bars.console.print(_clean(event.label), markup=False, highlight=False)
         elif event.kind == "scanned":
             bars.advance(phase)
         elif event.kind == "planned" and event.amount:

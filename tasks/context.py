@@ -1,16 +1,21 @@
 """What the stages of one run share in a process: the lake, the recipes and the worker processes.
 
-A `RunSpec` travels with every task run; each process that executes tasks opens the context behind it once.
+A `RunSpec` travels with every task run; each process that executes tasks opens the context behind it once. A run ends
+when its session does, or with the first error that is not one document's: nothing is worked on for it after that, since
+another writer may hold the lake by then.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping
 
 from tasks import recipes
+from tasks.containers import run_scratch
+from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
 from tasks.recipes import Recipes
@@ -34,13 +39,22 @@ class Context:
     workers: Workers
 
 
+class RunEndedError(BinderyError):
+    """A task started after its run had ended."""
+
+    code = "run_ended"
+
+
 _open: dict[str, Context] = {}
+_ended: dict[str, Exception | None] = {}  # run -> the error that ended it, if one did
 _lock = threading.Lock()
 
 
 def context_of(spec: RunSpec) -> Context:
-    """The context of a run in this process, opened at first use."""
+    """The context of a run in this process, opened at first use. Raises what ended the run, once it has ended."""
     with _lock:
+        if spec.run in _ended:
+            raise _ended[spec.run] or RunEndedError(f"run {spec.run} has ended", "start a new run")
         if spec.run not in _open:
             _open[spec.run] = Context(
                 spec,
@@ -53,11 +67,35 @@ def context_of(spec: RunSpec) -> Context:
 
 @contextlib.contextmanager
 def run_context(spec: RunSpec) -> Iterator[Context]:
-    """The context of a run; its worker processes end with the block."""
+    """The context of a run, which ends with the block, and its worker processes with it."""
+    with run_scratch():
+        context = context_of(spec)
+        try:
+            yield context
+        finally:
+            _end(spec, None)
+            context.workers.close()
+
+
+@contextlib.contextmanager
+def working(spec: RunSpec) -> Iterator[Context]:
+    """The context for one task's work. An error ends the run: the tasks that run or wait end soon, with that error."""
     context = context_of(spec)
     try:
         yield context
-    finally:
+    except concurrent.futures.CancelledError:  # the workers were closed: the run has ended
         with _lock:
-            _open.pop(spec.run, None)
+            first = _ended.get(spec.run)
+        if first is not None:
+            raise first from None
+        raise
+    except Exception as error:
+        _end(spec, error)
         context.workers.close()
+        raise
+
+
+def _end(spec: RunSpec, error: Exception | None) -> None:
+    with _lock:
+        _open.pop(spec.run, None)
+        _ended.setdefault(spec.run, error)

@@ -68,5 +68,13 @@ class DocumentError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def transient(self) -> bool:
+        """Whether the document is not to blame: another attempt may succeed with nothing changed."""
+        return self.code in TRANSIENT
+
     def __str__(self) -> str:
         return self.message
+
+
+TRANSIENT = frozenset({"changing", "changed_while_reading", "unreadable", "no_member", "worker_lost", "lake_full"})

@@ -39,13 +39,17 @@ _MAX_CELLS = 20_000  # of a table that is aligned with its header
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unit:
-    """A sentence or table row of a hit. `quote` is verbatim from the chunk, `statement` says it in the answer."""
+    """A sentence or table row of a hit. `quote` is verbatim from the chunk, `statement` says it in the answer.
+
+    `covered` are its terms, `wanted` says that it holds a number where the question asks for one.
+    """
 
     hit: int
     place: int
     quote: str
     statement: str
     covered: frozenset[str]
+    wanted: bool
     score: float
 
 
@@ -97,9 +101,10 @@ def _units(question: Question, hit: Hit, index: int, count: int, wants_number: b
         score = question.coverage(said) + _SURROUNDINGS * question.coverage((heading | before) - said)
         if own <= heading | STOP_WORDS | question.weights.keys():
             score *= _ECHO
-        if wants_number and any(_DIGIT.search(term) and term not in question.weights for term in own):
+        wanted = wants_number and any(_DIGIT.search(term) and term not in question.weights for term in own)
+        if wanted:
             score += _WANTED_KIND
-        yield Unit(index, place, quote, statement, said, score + _RANK * (1 - index / count))
+        yield Unit(index, place, quote, statement, said, wanted, score + _RANK * (1 - index / count))
         before = own
 
 

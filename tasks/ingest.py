@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import resource
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import psutil
-
 from tasks import progress, recipes
-from tasks.containers import Member
+from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
@@ -28,13 +28,14 @@ from tasks.partition.capabilities import resolve_capabilities
 from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_quarantine
 from tasks.quarantine import Quarantine
 from tasks.recipes import Recipes
-from tasks.report.run import RunReport, make_report
+from tasks.report.run import RunReport, make_report, plan_lines
 from tasks.settings import load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
 from tasks.storage import open_storage
 from tasks.work import Shard
 
 _UNPACK_SECONDS = 300.0
+_LISTED = 50
 
 
 def plan_options(
@@ -50,8 +51,20 @@ def preflight(sources: Sequence[str], lake: str | None = None, profile: str | No
     for source in sources:
         check_root(root_uri(source))
     storage = open_storage(settings.lake)
+    _require_writable(Path(settings.lake))
     if storage.exists("lake.json"):
         require_free(storage)
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises LakeError where the lake's folder is a file or cannot be written, or could not be made."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise LakeError(f"{nearest} is not a folder, so no lake can be there", "give another folder with --lake")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise LakeError(
+            f"the lake's folder {nearest} cannot be written", "mend its permissions, or give another --lake"
+        )
 
 
 class Session:
@@ -70,6 +83,8 @@ class Session:
         progress.report("phase", label="plan")
         lake = self._context.lake
         plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+        for line in plan_lines(plan, _LISTED):
+            progress.report("note", label=line)
         for stage in ("partition", "chunk", "summarize", "embed"):
             progress.report("planned", stage, len(plan.work))
         return plan
@@ -91,7 +106,7 @@ class Session:
 
     def _memory_mb(self) -> dict[str, float]:
         return {
-            "parent": psutil.Process().memory_info().rss / 1e6,
+            "parent": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
             "largest_worker": self._context.workers.peak_memory_mb,
         }
 
@@ -120,7 +135,7 @@ def preview(
         if Path(settings.lake).exists():
             raise
         opened = None
-    with Workers(settings.limits) as workers:
+    with run_scratch(), Workers(settings.limits) as workers:
         plan = _plan(sources, options, opened, recipes.resolve(settings), workers)
     return plan, current_release(opened.storage) if opened else NO_RELEASE
 

@@ -74,7 +74,7 @@ class Workers:
                 raise self._death(error, name) from None
             except BrokenProcessPool:  # a worker died between two tasks; pebble gives the whole pool up then
                 if attempt == 2 or self._closed.is_set():
-                    raise DocumentError("crash", f"the worker pool broke ({name})", "run again") from None
+                    raise DocumentError("worker_lost", f"the worker pool broke ({name})", "run again") from None
                 continue
             self._peak_mb = max(self._peak_mb, outcome.peak_mb)
             if outcome.error is not None:

@@ -126,18 +126,19 @@ def create_release(storage: Storage, release: Release) -> None:
 
 def write_report(storage: Storage, run: str, report: Mapping[str, Any]) -> str:
     path = f"runs/{run}/report.json"
-    storage.write(path, orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    storage.write(path, orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n", durable=True)
     return path
 
 
 def last_report(storage: Storage) -> dict[str, Any] | None:
-    """The report of the newest finished run."""
+    """The report of the newest finished run; one that is damaged counts as absent."""
     folder = storage.local("runs")
     names = (
         sorted((entry.name for entry in folder.iterdir() if entry.is_dir()), reverse=True) if folder.exists() else []
     )
     for name in names:
-        if storage.exists(f"runs/{name}/report.json"):
-            report: dict[str, Any] = orjson.loads(storage.read(f"runs/{name}/report.json"))
-            return report
+        with contextlib.suppress(OSError, ValueError):
+            report = orjson.loads(storage.read(f"runs/{name}/report.json"))
+            if isinstance(report, dict):
+                return report
     return None

@@ -96,7 +96,8 @@ def hold(storage: Storage, purpose: str) -> Iterator[Lease]:
     finally:
         done.set()
         heart.join()
-        lease.release()
+        with contextlib.suppress(OSError):  # it must not hide how the block ended; the lease ends with this process
+            lease.release()
 
 
 def current_holder(storage: Storage) -> Holder | None:
@@ -134,14 +135,19 @@ def _keep_beating(lease: Lease, done: threading.Event) -> None:
     while not done.wait(HEARTBEAT_SECONDS):
         try:
             lease.beat()
-        except (LakeBusyError, OSError):
+        except LakeBusyError:
             return  # `check` before publishing tells the holder
+        except OSError:
+            continue  # a full disk or a share that is away for a moment: the lease is still ours
 
 
 def _host() -> str:
-    """This machine since its last start: a process id means nothing after a restart."""
+    """This machine since its last start, and this container: elsewhere a process id means another process."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}/{boot.read_text().strip() if boot.exists() else ''}"
+    namespace = Path("/proc/self/ns/pid")
+    with contextlib.suppress(OSError):
+        return f"{socket.gethostname()}/{boot.read_text().strip()}/{namespace.stat().st_ino}"
+    return f"{socket.gethostname()}/"
 
 
 @contextlib.contextmanager

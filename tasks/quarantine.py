@@ -6,6 +6,7 @@ plan then shows `!` and does not try again. A success, a vanished source or `qua
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Sequence
 
@@ -103,6 +104,8 @@ def _path(record_id: str) -> str:
 
 
 def read_records(storage: Storage) -> Iterable[Record]:
+    """The records of a lake; one that is damaged counts as absent, and its document is tried again."""
     for name in storage.list("quarantine"):
-        found = orjson.loads(storage.read(f"quarantine/{name}"))
-        yield Record(**{**found, "sources": tuple(HeldSource(**source) for source in found["sources"])})
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found = orjson.loads(storage.read(f"quarantine/{name}"))
+            yield Record(**{**found, "sources": tuple(HeldSource(**source) for source in found["sources"])})

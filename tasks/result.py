@@ -19,7 +19,10 @@ class Signal:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that answers the query. `sources`: every uri that holds its document, or a copy of the chunk."""
+    """A chunk that answers the query.
+
+    `sources`: every uri that holds its document or a copy of the chunk, and satisfies the filters of the search.
+    """
 
     chunk: ChunkRow
     summary: str

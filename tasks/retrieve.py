@@ -10,6 +10,8 @@ Methods" (SIGIR 2009): a chunk scores the sum of weight / (60 + rank) over the s
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,6 +58,8 @@ def retrieve(
     tags: Sequence[str] = (),
     pages: Sequence[int] = (),
     groups: Sequence[str] = (),
+    since: str | None = None,
+    until: str | None = None,
     release: Release | None = None,
     spaces: Sequence[str] = (),
     open_space: Callable[[str], QuerySpace] = embed_spaces.open_space,
@@ -63,18 +67,23 @@ def retrieve(
     """The k best chunks for a query, in the current release or the one given.
 
     The values of one filter are alternatives; all filters that are given must hold. `sources` are globs over a source's
-    uri or the end of it after any "/"; `spaces` limits vector search to some of the release's spaces. Raises UsageError
-    for an empty query or unknown filter values, LakeError where nothing is published, MissingCapabilityError where the
-    model of a space is not installed.
+    uri or the end of it after any "/"; `since` and `until` are the first and last day (yyyy-mm-dd) of a source's date,
+    and a source without a date matches neither. A document matches `groups` when one of its sources names one of them;
+    a source that states no groups matches no group. The filters on sources must hold of one and the same source, and a
+    hit lists those sources only. `spaces` limits vector search to some of the release's spaces.
+
+    Raises UsageError for an empty query or unknown filter values, LakeError where nothing is published,
+    MissingCapabilityError where the model of a space is not installed.
     """
     started = time.perf_counter()
     text = query.strip()
     _check(text, k, kinds)
+    only = _SourceFilter.of(sources, tags, groups, since, until)
     reader = open_reader(lake, release)
     chosen = _chosen_spaces(reader.release, spaces)
     with ThreadPoolExecutor(1) as pool:  # the model loads while this thread loads LanceDB and searches text
         embedded = {name: pool.submit(_embed, open_space, name, text, reader.release) for name in chosen}
-        doc_ids = _documents(reader, sources, tags, groups)
+        doc_ids = sorted({row.doc_id for row in reader.sources() if only.fits(row)}) if only else None
         if doc_ids == []:
             found: dict[str, list[Candidate]] = {}
         else:
@@ -83,13 +92,17 @@ def retrieve(
             future.result()  # a space that cannot be opened is an error whatever the filters leave
     weights = _weights(text, found)
     ranked = _fuse(found, weights)
-    hits = tuple(_hits(reader, ranked, k))
+    hits = tuple(_hits(reader, ranked, k, only))
     return SearchResult(text, reader.release.number, hits, time.perf_counter() - started)
 
 
 def _check(text: str, k: int, kinds: Sequence[str]) -> None:
     if not text:
         raise UsageError("the query is empty", "say what to look for")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # lone surrogates, as Python makes of arguments in another encoding
+        raise UsageError("the query is not valid UTF-8", "check the encoding of the terminal or the caller") from None
     if k < 1:
         raise UsageError(f"k is {k}", "ask for at least one hit")
     known = get_args(Kind)
@@ -117,20 +130,48 @@ def _embed(open_space: Callable[[str], QuerySpace], name: str, text: str, releas
     return vector
 
 
-def _documents(reader: Reader, globs: Sequence[str], tags: Sequence[str], groups: Sequence[str]) -> list[str] | None:
-    """The documents that a source satisfying all of the filters holds; None where there is no such filter."""
-    if not (globs or tags or groups):
-        return None
+@dataclasses.dataclass(frozen=True, slots=True)
+class _SourceFilter:
+    """Which sources the asker means: those that satisfy each of the filters that are given."""
 
-    def fits(row: SourceRow) -> bool:
+    globs: Sequence[str]
+    tags: frozenset[str]
+    groups: frozenset[str]
+    since: datetime.date | None
+    until: datetime.date | None
+
+    @classmethod
+    def of(
+        cls, globs: Sequence[str], tags: Sequence[str], groups: Sequence[str], since: str | None, until: str | None
+    ) -> _SourceFilter | None:
+        """None where there is nothing to filter by."""
+        days = _day("since", since), _day("until", until)
+        given = globs or tags or groups or any(days)
+        return cls(globs, frozenset(tags), frozenset(groups), *days) if given else None
+
+    def fits(self, row: SourceRow) -> bool:
         return (
             not row.skipped
-            and (not globs or matches(row.uri, globs))
-            and (not tags or not set(tags).isdisjoint(row.tags))
-            and (not groups or not set(groups).isdisjoint(row.groups))
+            and (not self.globs or matches(row.uri, self.globs))
+            and (not self.tags or not self.tags.isdisjoint(row.tags))
+            and (not self.groups or not self.groups.isdisjoint(row.groups))
+            and self._dated(row.date)
         )
 
-    return sorted({row.doc_id for row in reader.sources() if fits(row)})
+    def _dated(self, date: str | None) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        if date is None:
+            return False
+        day = datetime.date.fromisoformat(date)
+        return (self.since or day) <= day <= (self.until or day)
+
+
+def _day(name: str, value: str | None) -> datetime.date | None:
+    try:
+        return None if value is None else datetime.date.fromisoformat(value)
+    except ValueError:
+        raise UsageError(f"{name} is {value!r}, which is not a date", "write a date as 2025-03-31") from None
 
 
 def _scope(reader: Reader, kinds: Sequence[str], doc_ids: Sequence[str] | None, pages: Sequence[int]) -> Expr | None:
@@ -185,8 +226,13 @@ def _fuse(
     return sorted(scored, key=lambda item: (-item[1], item[0]))
 
 
-def _hits(reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]], k: int) -> Iterator[Hit]:
-    """The first k distinct chunks; a copy in another document lends its sources to the one that stays."""
+def _hits(
+    reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]], k: int, only: _SourceFilter | None
+) -> Iterator[Hit]:
+    """The first k distinct chunks; a copy in another document lends its sources to the one that stays.
+
+    Sources that the filter leaves out are not named: an asker may not be meant to know of them.
+    """
     copies: dict[object, list[tuple[IndexedChunk, float, tuple[Signal, ...]]]] = {}
     for start in range(0, len(ranked), 2 * k):
         block = {chunk_id: (score, signals) for chunk_id, score, signals in ranked[start : start + 2 * k]}
@@ -199,7 +245,8 @@ def _hits(reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]
     for group in kept:
         item, score, signals = group[0]
         doc_ids = {copy.chunk.doc_id for copy, _, _ in group}
-        uris = tuple(row.uri for row in sources if row.doc_id in doc_ids)
+        held = [row for row in sources if row.doc_id in doc_ids]
+        uris = tuple(row.uri for row in held if only is None or only.fits(row))
         yield Hit(item.chunk, item.summary, uris, score, signals)
 
 

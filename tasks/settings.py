@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tasks.errors import MissingCapabilityError, UsageError
+from tasks.rows import Kind
 
 Profile = Literal["local", "openai"]
 DEFAULT_LAKE = "data/lake"
@@ -29,6 +30,7 @@ class PartitionSettings(Group):
     ocr: bool = Field(True, description="read pages and pictures that have no text layer")
     ocr_dpi: int = Field(150, ge=72, le=600, description="resolution at which pages are rendered for OCR")
     min_picture_px: int = Field(48, ge=1, description="pictures with a shorter side are decoration")
+    max_pixels: int = Field(100_000_000, ge=1, description="pictures larger than this are refused before decoding")
 
 
 class ChunkSettings(Group):
@@ -42,7 +44,7 @@ class ChunkSettings(Group):
 class SummarizeSettings(Group):
     """Which kinds of chunk get a summary; the local profile writes extractive ones."""
 
-    kinds: tuple[str, ...] = ("table", "image", "audio", "video")
+    kinds: tuple[Kind, ...] = ("table", "image", "audio", "video")
     max_characters: int = Field(600, ge=80)
 
 
@@ -52,15 +54,19 @@ class EmbedSettings(Group):
     spaces: tuple[str, ...] = ("minilm",)
 
 
+def _usable_cores() -> int:
+    """The cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Limits(Group):
     """Bounds on the work: they decide whether a document is finished, never what its rows are."""
 
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="partition processes")
+    workers: int = Field(default_factory=_usable_cores, ge=1, description="partition processes")
     seconds_per_page: float = Field(60.0, gt=0)
     seconds_per_document: float = Field(120.0, gt=0, description="added once per document or part")
     memory_mb: int = Field(4096, ge=256, description="per partition process")
-    part_pages: int = Field(16, ge=1, description="pages of a PDF that one work item covers")
-    max_pixels: int = Field(100_000_000, ge=1, description="pictures larger than this are refused before decoding")
+    part_pages: int = Field(8, ge=1, description="pages of a PDF that one work item covers")
     container_depth: int = Field(3, ge=1, description="archives in mail in archives ...")
     container_members: int = Field(10_000, ge=1)
     container_bytes: int = Field(2 * 1024**3, ge=1, description="unpacked size of one container")
@@ -71,7 +77,7 @@ class Settings(BaseSettings):
     """Everything a run was asked to do; stored in its report."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BINDERY_", env_nested_delimiter="__", frozen=True, extra="ignore", toml_file="bindery.toml"
+        env_prefix="BINDERY_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file="bindery.toml"
     )
 
     lake: str = DEFAULT_LAKE
@@ -99,6 +105,7 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises UsageError naming the setting that is not valid.
     """
+    _refuse_unknown_variables()
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(**given)
@@ -116,3 +123,11 @@ def load_settings(**overrides: Any) -> Settings:
     if "://" not in settings.lake:
         settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
     return settings
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt BINDERY_ variable would be ignored silently."""
+    for name in os.environ:
+        known = {*Settings.model_fields, "debug", "scratch"}
+        if name.startswith("BINDERY_") and name.removeprefix("BINDERY_").split("__")[0].lower() not in known:
+            raise UsageError(f"environment variable {name} is not a setting", f"known: {', '.join(sorted(known))}")

@@ -1,6 +1,7 @@
 """Runs one stage over one shard: each document by itself, so that a failure is that document's alone.
 
-In: a RunSpec and a Shard of references. Out: the shard with one more reference, or a failure, per document.
+In: a RunSpec and a Shard of references. Out: the shard with one more reference, or a failure, per document. Only errors
+that would meet every document (a full disk, a missing model) are raised, and end the run.
 Partitioning and chunking run in worker processes, embedding in this one, batched over the shard.
 """
 
@@ -8,24 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 from tasks import progress, stage
 from tasks.chunk import chunk_document
-from tasks.context import Context, RunSpec, context_of
+from tasks.context import Context, RunSpec, context_of, working
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed.spaces import open_space
-from tasks.errors import DocumentError
+from tasks.errors import BinderyError, DocumentError
 from tasks.partition import partition_document
 from tasks.stage import StageRef
 from tasks.summarize import summarize_document
 from tasks.work import DocumentState, Failure, Shard
 
+_ELEMENTS_PER_PAGE = 20
+
 
 def partition(spec: RunSpec, shard: Shard) -> Shard:
-    context = context_of(spec)
-
-    def compute(state: DocumentState) -> StageRef:
+    def compute(context: Context, state: DocumentState) -> StageRef:
         return partition_document(
             context.lake.storage,
             state.work,
@@ -35,15 +36,14 @@ def partition(spec: RunSpec, shard: Shard) -> Shard:
             lambda pages: progress.report("pages", "partition", pages),
         )
 
-    return _each(shard, "partition", compute, spec.settings.limits.workers + 1)
+    return _each(spec, shard, "partition", compute, spec.settings.limits.workers + 1)
 
 
 def chunk(spec: RunSpec, shard: Shard) -> Shard:
-    context = context_of(spec)
-    recipe, limits = context.recipes.chunk, spec.settings.limits
+    limits = spec.settings.limits
 
-    def compute(state: DocumentState) -> StageRef:
-        upstream = state.ref("partition")
+    def compute(context: Context, state: DocumentState) -> StageRef:
+        upstream, recipe = state.ref("partition"), context.recipes.chunk
         done = stage.find(context.lake.storage, recipe.stage, recipe.key(state.work.doc_id, upstream.digest))
         return done or context.workers.call(
             chunk_document,
@@ -52,28 +52,31 @@ def chunk(spec: RunSpec, shard: Shard) -> Shard:
             upstream,
             recipe,
             spec.settings.chunk,
-            seconds=limits.seconds_per_document + limits.seconds_per_page * max(1, upstream.info.pages),
+            seconds=limits.seconds_per_document + limits.seconds_per_page * _pages(upstream),
             name=state.work.uri,
         )
 
-    return _each(shard, "chunk", compute, limits.workers + 1)
+    return _each(spec, shard, "chunk", compute, limits.workers + 1)
+
+
+def _pages(partition: StageRef) -> int:
+    """The pages of a document, or what its elements would fill: a table of a million rows has no pages."""
+    return max(1, partition.info.pages, partition.rows // _ELEMENTS_PER_PAGE)
 
 
 def summarize(spec: RunSpec, shard: Shard) -> Shard:
-    context = context_of(spec)
-
-    def compute(state: DocumentState) -> StageRef:
+    def compute(context: Context, state: DocumentState) -> StageRef:
         return summarize_document(
             context.lake.storage, state.ref("chunk"), context.recipes.summarize, spec.settings.summarize
         )
 
-    return _each(shard, "summarize", compute, 1)
+    return _each(spec, shard, "summarize", compute, 1)
 
 
 def embed(spec: RunSpec, shard: Shard) -> Shard:
-    context = context_of(spec)
-    for name in context.recipes.embed:
-        shard = _embed_space(context, shard, name)
+    with working(spec) as context:
+        for name in context.recipes.embed:
+            shard = _embed_space(context, shard, name)
     return shard
 
 
@@ -86,25 +89,37 @@ def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
         context.recipes.embed[name],
         open_space(name),
         lambda doc_id: progress.report("done", "embed"),
+        check=lambda: context_of(context.spec),
     )
     after = {state.work.doc_id: _advance(state, "embed", result) for state, result in zip(live, results, strict=True)}
     return dataclasses.replace(shard, documents=tuple(after.get(state.work.doc_id, state) for state in shard.documents))
 
 
-def _each(shard: Shard, name: str, compute: Callable[[DocumentState], StageRef], threads: int) -> Shard:
+def _each(
+    spec: RunSpec, shard: Shard, name: str, compute: Callable[[Context, DocumentState], StageRef], threads: int
+) -> Shard:
     """Apply a stage to the documents that have not failed, several at a time."""
 
     def one(state: DocumentState) -> DocumentState:
         if state.failure is not None:
             return state
-        try:
-            result: StageRef | DocumentError = compute(state)
-        except DocumentError as error:
-            result = error
+        with working(spec) as context:
+            result = _outcome(context, state, compute)
         progress.report("failed" if isinstance(result, DocumentError) else "done", name, label=state.work.uri)
         return _advance(state, name, result)
 
     return dataclasses.replace(shard, documents=tuple(_map(one, shard.documents, threads)))
+
+
+def _outcome(
+    context: Context, state: DocumentState, compute: Callable[[Context, DocumentState], StageRef]
+) -> StageRef | DocumentError:
+    try:
+        return compute(context, state)
+    except (BinderyError, CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a library raises, the document is what failed
+        return stage.failure(error, state.work.uri)
 
 
 def _map(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
+import io
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from tasks.errors import DocumentError
 
 SUFFIX = ".meta.json"
 TABLE = "bindery.meta.csv"
+_MAX_JSON_BYTES = 1 << 20
+_MAX_TABLE_BYTES = 64 << 20
 _HINT = 'expected {"tags": ["..."], "groups": ["..."], "date": "YYYY-MM-DD"}'
 
 
@@ -39,6 +44,11 @@ def is_sidecar(name: str) -> bool:
     return name == TABLE or name.endswith(SUFFIX)
 
 
+def printable(path: str) -> str:
+    """A path as valid Unicode: undecodable bytes of a name as `\\xNN`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @dataclasses.dataclass(frozen=True)
 class Sidecars:
     """The sidecars that apply in one folder: its own files, and the tables of this folder and those above."""
@@ -51,7 +61,7 @@ class Sidecars:
     @classmethod
     def of_folder(cls, folder: Path, entries: Sequence[str] = ()) -> Sidecars:
         """The sidecars of a folder listed on its own."""
-        names = [name for name in (*entries, TABLE) if (folder / name).is_file()]
+        names = [name for name in (*entries, TABLE) if os.path.lexists(folder / name)]
         return cls(folder).below(folder, names)
 
     def below(self, folder: Path, names: Sequence[str]) -> Sidecars:
@@ -61,9 +71,8 @@ class Sidecars:
             try:
                 tables |= _read_table(folder / TABLE)
             except (OSError, ValueError, csv.Error) as error:
-                problem = DocumentError(
-                    "bad_sidecar", f"{folder / TABLE}: {error}", "columns: path, tags, groups, date"
-                )
+                message = f"{printable(str(folder / TABLE))}: {error}"
+                problem = DocumentError("bad_sidecar", message, "columns: path, tags, groups, date")
         return Sidecars(folder, frozenset(names), tables, problem)
 
     def used(self, name: str) -> bool:
@@ -81,7 +90,7 @@ class Sidecars:
 
 def _read_json(path: Path) -> Metadata:
     try:
-        found = orjson.loads(path.read_bytes())
+        found = orjson.loads(_read(path, _MAX_JSON_BYTES))
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")
         return _metadata(found)
@@ -90,11 +99,22 @@ def _read_json(path: Path) -> Metadata:
 
 
 def _read_table(path: Path) -> dict[str, Metadata]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "path" not in (reader.fieldnames or ()):
-            raise ValueError("no column named path")
-        return {str(path.parent / row["path"]): _metadata(_split(row)) for row in reader if row["path"]}
+    text = _read(path, _MAX_TABLE_BYTES).decode("utf-8-sig")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if "path" not in (reader.fieldnames or ()):
+        raise ValueError("no column named path")
+    return {str(path.parent / row["path"]): _metadata(_split(row)) for row in reader if row["path"]}
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file; a pipe would never end, so that it is opened without waiting for its writer."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"larger than {limit >> 20} MB")
+    return data
 
 
 def _split(row: Mapping[str, str | None]) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from pathlib import Path
 from tasks.containers import MEMBER, Member, extract_member, list_members
 from tasks.errors import DocumentError, SourceRootError
 from tasks.settings import Limits
-from tasks.sidecars import NO_METADATA, Metadata, Sidecars, is_sidecar
+from tasks.sidecars import NO_METADATA, Metadata, Sidecars, is_sidecar, printable
 
 _TEMPORARY_SUFFIXES = ("~", ".tmp", ".temp", ".swp", ".swo", ".part", ".partial", ".crdownload", ".lock")
 _TEMPORARY_NAMES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
+_LAKE_NAMES = frozenset({"releases", "stages", "lease.lock"})  # with a lake.json, the folder is a lake
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,12 +55,15 @@ class Listing:
 
 
 def root_uri(source: str) -> str:
-    """The absolute path of a SOURCE argument. Raises SourceRootError for schemes that cannot be read."""
+    """The absolute path of a SOURCE argument. Raises SourceRootError for what cannot be one."""
     if source.startswith("file://"):
         source = source.removeprefix("file://")
     if "://" in source:
         raise SourceRootError(f"source {source!r}: only files and folders are supported by this version")
-    return str(Path(os.path.normpath(Path(source).expanduser().absolute())))
+    path = os.path.abspath(os.path.expanduser(source)) if "\0" not in source else source
+    if "\0" in path or printable(path) != path:
+        raise SourceRootError(f"source {printable(path)!r}: the path is not valid UTF-8", "rename the folder or file")
+    return path
 
 
 def below(uri: str, root: str) -> bool:
@@ -70,17 +74,23 @@ def below(uri: str, root: str) -> bool:
 def list_roots(sources: list[str], exclude: str) -> Listing:
     """Every file at or below the SOURCE roots, each once, in path order. `exclude` (the lake) is never entered.
 
-    Raises SourceRootError where a root is missing or unreadable: an unmounted folder must not look like an empty one.
+    Raises SourceRootError where a root is missing or unreadable, since an unmounted folder must not look like an empty
+    one, and where it is a lake or lies in `exclude`.
     """
     listing = Listing()
     seen: set[str] = set()
+    lake = _identity(exclude) if exclude else None
     for root in sorted({root_uri(source) for source in sources}):
-        path = Path(root)
+        is_folder = check_root(root)
+        real = Path(root).resolve()
+        if lake is not None and any(_identity(folder) == lake for folder in (real, *real.parents)):
+            raise _is_lake(root)
+        walk = _Walk(root, str(real), lake, os.path.realpath(exclude), listing, seen)
         try:
-            if check_root(root):
-                _list_folder(path, root, exclude, listing, seen, Sidecars(path))
+            if is_folder:
+                walk.folder(Path(root), Sidecars(Path(root)))
             else:
-                _list_file(path, root, path.parent, listing, seen)
+                walk.file(Path(root))
         except OSError as error:
             raise _unusable(root, error) from error
     return listing
@@ -104,71 +114,109 @@ def _unusable(root: str, error: OSError) -> SourceRootError:
     return SourceRootError(f"source {root} cannot be read: {error.strerror}", "check its permissions")
 
 
-def _list_file(path: Path, root: str, folder: Path, listing: Listing, seen: set[str]) -> None:
-    sidecars = Sidecars.of_folder(folder, entries=[path.name, path.name + ".meta.json"])
-    with os.scandir(folder) as entries:
-        entry = next((e for e in entries if e.name == path.name), None)
-    if entry is None:
-        raise FileNotFoundError(path)
-    _list_entry(entry, root, listing, seen, sidecars, named=True)
+def _is_lake(root: str) -> SourceRootError:
+    return SourceRootError(f"source {root} is a bindery lake or lies in one", "give a folder of documents")
 
 
-def _list_folder(folder: Path, root: str, exclude: str, listing: Listing, seen: set[str], sidecars: Sidecars) -> None:
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """What tells a folder from others, whatever the path that leads to it."""
     try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        if str(folder) == root:
-            raise
-        listing.unlisted.append(str(folder))
-        listing.skipped.append(SkippedFile(str(folder), f"folder cannot be read: {error.strerror}"))
-        return
-    sidecars = sidecars.below(folder, [entry.name for entry in entries])
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.path == exclude:
-                continue
-            if entry.name.startswith("."):
-                listing.skipped.append(SkippedFile(_printable(entry.path), "hidden folder"))
-            else:
-                _list_folder(Path(entry.path), root, exclude, listing, seen, sidecars)
-        else:
-            _list_entry(entry, root, listing, seen, sidecars)
-
-
-def _list_entry(
-    entry: os.DirEntry[str], root: str, listing: Listing, seen: set[str], sidecars: Sidecars, named: bool = False
-) -> None:
-    if entry.path in seen:
-        return
-    seen.add(entry.path)
-    uri = _printable(entry.path)
-    reason = "" if named else _not_a_document(entry.name)
-    if reason:
-        listing.skipped.append(SkippedFile(uri, reason))
-        return
-    if is_sidecar(entry.name):
-        if not sidecars.used(entry.name):
-            listing.skipped.append(SkippedFile(uri, "sidecar without its file"))
-        return
-    try:
-        info = entry.stat()
+        info = os.stat(path)
     except OSError:
-        listing.skipped.append(SkippedFile(uri, "broken link"))
-        return
-    if not stat.S_ISREG(info.st_mode):
-        listing.skipped.append(SkippedFile(uri, "link to a folder" if stat.S_ISDIR(info.st_mode) else "not a file"))
-        return
-    problem = None
-    metadata = NO_METADATA
-    if uri != entry.path:
-        problem = DocumentError("bad_name", "the file's name is not valid UTF-8", "rename the file")
-    else:
+        return None
+    return info.st_dev, info.st_ino
+
+
+@dataclasses.dataclass(frozen=True)
+class _Walk:
+    """The listing of one root; `real` is its path without links, `lake` and `real_lake` are what is never entered."""
+
+    root: str
+    real: str
+    lake: tuple[int, int] | None
+    real_lake: str
+    listing: Listing
+    seen: set[str]
+
+    def file(self, path: Path) -> None:
+        """The root itself, where it is a file; the user named it, so whatever it is called it is meant."""
+        sidecars = Sidecars.of_folder(path.parent, entries=[path.name, path.name + ".meta.json"])
+        with os.scandir(path.parent) as entries:
+            entry = next((e for e in entries if e.name == path.name), None)
+        if entry is None:
+            raise FileNotFoundError(path)
+        self._entry(entry, sidecars, named=True)
+
+    def folder(self, folder: Path, sidecars: Sidecars) -> None:
+        if self.lake is not None and _identity(folder) == self.lake:
+            return
         try:
-            metadata = sidecars.metadata(entry.name)
-        except DocumentError as error:
-            problem = error
-    listing.files.append(FoundFile(uri, root, info.st_size, info.st_mtime_ns, metadata, problem))
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if str(folder) == self.root:
+                raise
+            self.listing.unlisted.append(printable(str(folder)))
+            self._skip(str(folder), f"folder cannot be read: {error.strerror}")
+            return
+        names = [entry.name for entry in entries]
+        if "lake.json" in names and not _LAKE_NAMES.isdisjoint(names):
+            if str(folder) == self.root:
+                raise _is_lake(self.root)
+            self._skip(str(folder), "a bindery lake")
+            return
+        sidecars = sidecars.below(folder, names)
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                self._entry(entry, sidecars)
+            elif entry.name.startswith("."):
+                self._skip(entry.path, "hidden folder")
+            else:
+                self.folder(Path(entry.path), sidecars)
+
+    def _entry(self, entry: os.DirEntry[str], sidecars: Sidecars, named: bool = False) -> None:
+        if entry.path in self.seen:
+            return
+        self.seen.add(entry.path)
+        reason = "" if named else _not_a_document(entry.name)
+        if reason:
+            self._skip(entry.path, reason)
+            return
+        if is_sidecar(entry.name):
+            if not sidecars.used(entry.name):
+                self._skip(entry.path, "sidecar without its file")
+            return
+        try:
+            info = entry.stat()
+        except OSError:
+            self._skip(entry.path, "broken link")
+            return
+        if not stat.S_ISREG(info.st_mode):
+            self._skip(entry.path, "link to a folder" if stat.S_ISDIR(info.st_mode) else "not a file")
+            return
+        if entry.is_symlink() and not named and not self._inside(os.path.realpath(entry.path)):
+            self._skip(entry.path, "link to outside of the source")
+            return
+        uri = printable(entry.path)
+        problem = None
+        metadata = NO_METADATA
+        if uri != entry.path:
+            problem = DocumentError("bad_name", "the file's name is not valid UTF-8", "rename the file")
+        else:
+            try:
+                metadata = sidecars.metadata(entry.name)
+            except DocumentError as error:
+                problem = error
+        self.listing.files.append(FoundFile(uri, self.root, info.st_size, info.st_mtime_ns, metadata, problem))
+
+    def _inside(self, target: str) -> bool:
+        """Whether the target of a link is of this root, and not of the lake."""
+        if self.lake is not None and Path(target).is_relative_to(self.real_lake):
+            return False
+        return Path(target).is_relative_to(self.real)
+
+    def _skip(self, path: str, reason: str) -> None:
+        self.listing.skipped.append(SkippedFile(printable(path), reason))
 
 
 def _not_a_document(name: str) -> str:
@@ -177,11 +225,6 @@ def _not_a_document(name: str) -> str:
     if name.startswith("~$") or name.lower().endswith(_TEMPORARY_SUFFIXES) or name.lower() in _TEMPORARY_NAMES:
         return "temporary file"
     return ""
-
-
-def _printable(path: str) -> str:
-    """The path as valid Unicode: undecodable bytes of a name as `\\xNN`."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def content_hash(path: Path) -> str:
@@ -197,10 +240,11 @@ def open_source(uri: str, limits: Limits) -> Iterator[Path]:
     Raises DocumentError where the member is not there or breaks a limit, OSError where a file cannot be read.
     """
     path, members = split_uri(uri)
-    with contextlib.ExitStack() as stack:
-        for member in members:
-            path = stack.enter_context(extract_member(path, member, limits))
+    if not members:
         yield path
+        return
+    with extract_member(path, members, limits) as copy:
+        yield copy
 
 
 def unpack_source(uri: str, limits: Limits) -> list[Member]:

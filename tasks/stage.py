@@ -3,12 +3,18 @@ hash of everything that went in. A stage file that exists is done.
 
 In: a `Recipe` (settings, STAGE_VERSION and capabilities of a stage) and the digests of its input.
 Out: `stages/<stage>/<key>.parquet`, one file per document and stage, with a `StageInfo` in its footer.
+
+Stage files are renamed into place but not synced, which would cost more than many stages do. A kill cannot damage one;
+a power cut can leave one with its name and size but without some of its bytes. So the footer names the length and the
+checksum of what lies before it, and `find` reads the file once: a damaged one is absent, and made again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +22,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.errors import DocumentError, LakeError
 from tasks.rows import StageMark, content_id
 from tasks.storage import Storage
 
 _FOOTER = b"bindery"
+_TAIL = 8  # bytes of a Parquet file after its footer: the footer's length and the magic
+_READ_BYTES = 1 << 20
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,14 +93,18 @@ def _path(stage: str, key: str, degraded: bool = False) -> str:
 
 
 def find(storage: Storage, stage: str, key: str, degraded: bool = False) -> StageRef | None:
-    """The finished output under this key, if there is one. A damaged file (power cut) counts as absent."""
+    """The finished output under this key, if there is one. A damaged file (see the module) counts as absent."""
     path = _path(stage, key, degraded)
     if not storage.exists(path):
         return None
     try:
         metadata = pq.read_metadata(storage.local(path))
         footer = orjson.loads(metadata.metadata[_FOOTER])
-        info = footer.pop("info")
+        body, info = footer["body"], footer["info"]
+        if storage.size(path) != body["bytes"] + metadata.serialized_size + _TAIL:
+            return None
+        if _checksum(storage, path, body["bytes"]) != body["crc32"]:
+            return None
         return StageRef(
             stage=footer["stage"],
             key=footer["key"],
@@ -99,22 +113,36 @@ def find(storage: Storage, stage: str, key: str, degraded: bool = False) -> Stag
             degraded=tuple(footer["degraded"]),
             info=StageInfo(**{**info, "warnings": tuple(info["warnings"])}),
         )
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, orjson.JSONDecodeError):
+    except (OSError, pa.ArrowException, KeyError, TypeError, orjson.JSONDecodeError):
         return None
+
+
+def _checksum(storage: Storage, path: str, length: int) -> int:
+    checksum = 0
+    with open(storage.local(path), "rb") as file:
+        while length > 0 and (data := file.read(min(length, _READ_BYTES))):
+            checksum = zlib.crc32(data, checksum)
+            length -= len(data)
+    return checksum
 
 
 def save(storage: Storage, stage: str, key: str, output: StageOutput) -> StageRef:
     """Write a stage file under a temporary name and rename it: it is there whole or not at all."""
-    footer = {
-        "stage": stage,
-        "key": key,
-        "digest": output.digest,
-        "degraded": output.degraded,
-        "info": dataclasses.asdict(output.info),
-    }
-    table = output.table.replace_schema_metadata({_FOOTER: orjson.dumps(footer)})
+    table = output.table.replace_schema_metadata(None)
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        body = buffer.getbuffer()
+        footer = {
+            "stage": stage,
+            "key": key,
+            "digest": output.digest,
+            "degraded": output.degraded,
+            "info": dataclasses.asdict(output.info),
+            "body": {"bytes": len(body), "crc32": zlib.crc32(body)},
+        }
+        body.release()  # a buffer cannot grow while it is looked at
+        writer.add_key_value_metadata({_FOOTER: orjson.dumps(footer)})
     storage.write(_path(stage, key, bool(output.degraded)), buffer.getvalue())
     return StageRef(stage, key, output.digest, table.num_rows, output.degraded, output.info)
 
@@ -129,3 +157,21 @@ def run(storage: Storage, recipe: Recipe, inputs: tuple[str, ...], compute: Call
     """The output of a stage for these inputs: found if done, else computed (`compute(key)`) and saved."""
     key = recipe.key(*inputs)
     return find(storage, recipe.stage, key) or save(storage, recipe.stage, key, compute(key))
+
+
+def failure(error: Exception, document: str) -> DocumentError:
+    """What an exception that nobody expected, while a stage worked on a document, means for that document.
+
+    Raises LakeError where the lake and not the document is to blame: every other document would fail as well.
+    """
+    full = isinstance(error, DocumentError) and error.code == "lake_full"
+    if full or (isinstance(error, OSError) and error.errno in _UNWRITABLE):
+        raise LakeError(
+            f"the lake cannot be written: {error}", "free space and run again; what is finished is kept"
+        ) from error
+    if isinstance(error, DocumentError):
+        return error
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if isinstance(error, (OSError, pa.ArrowException)):
+        return DocumentError("stage_unreadable", f"a stage file of {document} cannot be read: {what}", "run again")
+    return DocumentError("internal", f"{document}: {what}", "please report it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 from typing import Any
 
 from tasks.lake import current_release, last_report, open_lake
@@ -57,7 +58,7 @@ def _entry(record: Record) -> dict[str, Any]:
 
 
 def release_known_failures(uri: str, patterns: list[str]) -> tuple[list[str], list[str]]:
-    """Let matching records be tried again; returns the roots and files that an ingest has to look at.
+    """Let matching records be tried again; returns the roots and files that an ingest has to look at, if they exist.
 
     A pattern is a source's uri, a glob over it, or a `doc_id`; none means all.
     """
@@ -67,7 +68,9 @@ def release_known_failures(uri: str, patterns: list[str]) -> tuple[list[str], li
         chosen = [record for record in quarantine.records if not patterns or _matches(record, patterns)]
         quarantine.forget_key(chosen)
     sources = [source for record in chosen for source in record.sources]
-    return sorted({source.root for source in sources}), sorted({_file(source.uri) for source in sources})
+    files = {_file(source.uri): source.root for source in sources}
+    there = {file: root for file, root in files.items() if Path(file).exists() and Path(root).exists()}
+    return sorted(set(there.values())), sorted(there)
 
 
 def _matches(record: Record, patterns: list[str]) -> bool:

@@ -7,13 +7,18 @@ Writes appear whole or not at all, whatever happens to the process. `LocalStorag
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from tasks.errors import LakeError
+
+_NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
+)
 
 
 class Storage(Protocol):
@@ -33,7 +38,7 @@ class LocalStorage:
     """A folder. Temporary names begin with `.tmp-`, which no reader looks at."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = str(Path(root).absolute())
+        self.root = os.path.abspath(root)  # without `..`, as `local` compares it
 
     def local(self, path: str) -> Path:
         """The file behind a relative path; refuses to leave the root."""
@@ -58,12 +63,18 @@ class LocalStorage:
 
     def create(self, path: str, data: bytes) -> bool:
         """Create `path` with `data`, durably, unless it exists; says whether it did. One of many callers wins."""
+        target = self.local(path)
         with self._temporary(path, data, durable=True) as temporary:
             try:
-                os.link(temporary, self.local(path))
+                os.link(temporary, target)
             except FileExistsError:
                 return False
-            _sync_folder(self.local(path).parent)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+                if not _claim(target, temporary):
+                    return False
+            _sync_folder(target.parent)
             return True
 
     def list(self, folder: str) -> list[str]:
@@ -81,7 +92,9 @@ class LocalStorage:
     def _temporary(self, path: str, data: bytes, durable: bool) -> Iterator[str]:
         folder = self.local(path).parent
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+        name = str(folder / f".tmp-{secrets.token_hex(8)}")
+        # Not mkstemp, whose files only their owner can read: others may search the lake if the umask lets them.
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -92,6 +105,20 @@ class LocalStorage:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
+
+
+def _claim(target: Path, temporary: str) -> bool:
+    """What a hard link does, where the file system has none: whoever creates the empty file may replace it."""
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except FileExistsError:
+        return False
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(target)
+        raise
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,6 +24,8 @@ _DOCUMENT = 0.25  # what the other passages of the same document cover counts th
 _LIFT, _ALIKE = 0.25, 0.5  # cosine similarity beyond _ALIKE lifts the evidence by _LIFT of the excess
 _STATEMENTS = 3
 _CLOSE = 0.7  # further statements score at least this part of the first
+_EQUAL = 0.95  # and one that scores this part is as good: another reading of the question, or a second witness
+_GAIN = 0.1  # the part of the question that any other has to cover beyond the statements before it
 _NEAREST = 3
 _PASSAGE = 400  # characters of a passage that is shown as nearest
 _MARK = re.compile(r"\[(\d+)\]")
@@ -36,7 +38,7 @@ def synthesize(question: str, result: SearchResult) -> Answer:
     weighed = weigh(question, passages)
     ranked = units(weighed, result.hits)
     found = bool(ranked) and evidence(weighed, result.hits, passages) >= _ENOUGH
-    chosen = _choose(ranked) if found else []
+    chosen = _choose(weighed, ranked) if found else []
     citations = [_cite(result.hits[unit.hit], unit.quote) for unit in chosen]
     return Answer(
         answer=_text(chosen) if found else NOT_FOUND,
@@ -68,18 +70,28 @@ def evidence(question: Question, hits: Sequence[Hit], passages: Sequence[frozens
     return max((of(hit, passage) for hit, passage in zip(hits, passages, strict=True)), default=0.0)
 
 
-def _choose(ranked: Sequence[Unit]) -> list[Unit]:
-    """The best unit, and further ones that are nearly as good and say something else."""
+def _choose(question: Question, ranked: Sequence[Unit]) -> list[Unit]:
+    """The best unit, and further ones that are as good, or nearly as good and speak to more of the question."""
     chosen: list[Unit] = []
     seen: set[str] = set()
     for unit in ranked:
         if len(chosen) == _STATEMENTS or (chosen and unit.score < _CLOSE * chosen[0].score):
             break
         key = "".join(character for character in unit.statement.casefold() if character.isalnum())
-        if key and key not in seen:
+        if key and key not in seen and _adds(question, unit, chosen):
             seen.add(key)
             chosen.append(unit)
     return chosen
+
+
+def _adds(question: Question, unit: Unit, chosen: Sequence[Unit]) -> bool:
+    """Whether a unit is worth saying after the chosen ones: beside a full answer, weaker statements are noise."""
+    if not chosen or unit.score >= _EQUAL * chosen[0].score:
+        return True
+    if unit.wanted and not any(other.wanted for other in chosen):
+        return question.coverage(unit.covered) >= _GAIN
+    known = frozenset[str]().union(*(other.covered for other in chosen))
+    return question.coverage(unit.covered - known) >= _GAIN
 
 
 def _text(chosen: Sequence[Unit]) -> str:

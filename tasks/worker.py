@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import sys
 import threading
@@ -18,6 +19,8 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_THREAD_LIMIT"), "1"
 )
 _MB = 1 << 20
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_NOT_READABLE = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 _inside = False
 
 
@@ -91,12 +94,31 @@ def start(fn: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
         return Outcome(None, DocumentError(error.code, error.message, error.hint), _peak_mb())
     except MemoryError:
         return Outcome(None, _out_of_memory(), _peak_mb())
+    except OSError as error:
+        return Outcome(None, _environment(error) or _malformed(error), _peak_mb())
     except Exception as error:  # noqa: BLE001  # whatever a library raises, the document is what failed
-        lines = str(error).strip().splitlines()
         if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):  # C++ libraries wrap theirs
             return Outcome(None, _out_of_memory(), _peak_mb())
-        message = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
-        return Outcome(None, DocumentError("malformed", message, "the file may be damaged"), _peak_mb())
+        return Outcome(None, _malformed(error), _peak_mb())
+    except BaseException as error:  # noqa: BLE001  # a panic of a Rust library, or sys.exit: it must not end the run
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Outcome(None, DocumentError("crash", message, "the file may be hostile or damaged"), _peak_mb())
+
+
+def _malformed(error: Exception) -> DocumentError:
+    lines = str(error).strip().splitlines()
+    message = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return DocumentError("malformed", message, "the file may be damaged")
+
+
+def _environment(error: OSError) -> DocumentError | None:
+    """An error of the disk or the permissions, not of the document; Pillow's OSErrors about content have no number."""
+    if error.errno in _NO_SPACE:
+        return DocumentError("lake_full", f"the disk cannot be written: {error.strerror}", "free space and run again")
+    if error.errno in _NOT_READABLE:
+        name = os.path.basename(str(error.filename)) if error.filename else "the file"
+        return DocumentError("unreadable", f"{name}: {error.strerror}", "the next ingest tries again")
+    return None
 
 
 def _out_of_memory() -> DocumentError:

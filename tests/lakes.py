@@ -122,9 +122,14 @@ def document(
 
 
 def source(
-    uri: str, doc: str, tags: tuple[str, ...] = (), groups: tuple[str, ...] = (), skipped: str = ""
+    uri: str,
+    doc: str,
+    tags: tuple[str, ...] = (),
+    groups: tuple[str, ...] = (),
+    skipped: str = "",
+    date: str | None = None,
 ) -> SourceRow:
-    return SourceRow(uri, "/data", None, doc_id(doc), "text/plain", len(doc), 1, 1, tags, groups, None, skipped)
+    return SourceRow(uri, "/data", None, doc_id(doc), "text/plain", len(doc), 1, 1, tags, groups, date, skipped)
 
 
 def simple(storage: Storage, names: Sequence[str], edition: int = 1, chunks: int = 3) -> Wanted:

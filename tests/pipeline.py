@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
+import numpy as np
+
 from tasks import ingest as run
 from tasks import shards
 from tasks.errors import DocumentError
@@ -95,6 +97,30 @@ def contents(lake: Path | str) -> tuple[list[tuple[object, ...]], list[object], 
     sources = sorted(_comparable(row) for row in reader.sources())
     documents = sorted(reader.documents().values(), key=lambda row: row.doc_id)
     return sources, list(documents), sorted(reader.all_chunks(), key=lambda row: (row.doc_id, row.ordinal))
+
+
+def vectors(lake: Path | str) -> dict[str, tuple[list[tuple[object, ...]], np.ndarray]]:
+    """What readers search in, by table: the identity of each vector, and the vectors in that order."""
+    from tasks.index import open_reader
+
+    reader = open_reader(open_lake(str(lake)))
+    found = {}
+    for name in sorted(name for name in reader.release.tables if name.startswith("vectors_")):
+        rows = reader._table(name).search().limit(None).to_arrow().to_pylist()
+        own = ("doc_id", "chunk_id", "kind", "view", "window", "item")
+        rows.sort(key=lambda row: tuple(row[column] for column in own))
+        held = np.array([row["vector"] for row in rows], np.float32)
+        found[name] = [tuple(row[column] for column in own) for row in rows], held
+    return found
+
+
+def assert_same_index(lake: Path | str, other: Path | str) -> None:
+    """Readers of both lakes see the same, to the accuracy of floats summed in another order."""
+    assert contents(lake) == contents(other)
+    ours, theirs = vectors(lake), vectors(other)
+    assert {name: ids for name, (ids, _) in ours.items()} == {name: ids for name, (ids, _) in theirs.items()}
+    for name, (_, held) in ours.items():
+        np.testing.assert_allclose(held, theirs[name][1], atol=1e-5)
 
 
 def _comparable(row: SourceRow) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from lancedb.table import LanceTable
 
 from tasks.errors import LakeBusyError, LakeError
-from tasks.index import Reader, Wanted, open_reader, publish, tables
+from tasks.index import MissingOutputs, MissingTables, Reader, Wanted, open_reader, publish, tables, unavailable
 from tasks.index import publish as publish_function
 from tasks.lake import Lake, current_release, release_numbers
 from tasks.rows import SummaryRow
@@ -187,9 +188,73 @@ def test_a_missing_stage_file_is_a_clear_error_and_publishes_nothing(tmp_path: P
     wanted = simple(lake.storage, ["a", "b"])
     for path in Path(lake.uri, "stages", "embed-fake").glob("*"):
         path.unlink()
-    with pytest.raises(LakeError, match="missing or damaged"):
+    before = heads(lake)
+    with pytest.raises(MissingOutputs, match="missing or damaged") as missing:
         publish_to(lake, wanted)
-    assert current_release(lake.storage) == release
+    (lost,) = [row for row in wanted.documents if row.title.startswith("b")]
+    assert missing.value.doc_ids == (lost.doc_id,) and "--restage" in missing.value.hint
+    assert (current_release(lake.storage), heads(lake)) == (release, before)
+
+
+def heads(lake: Lake) -> dict[str, int]:
+    database = tables.connect(lake.storage)
+    return {name: database.open_table(name).version for name in ("chunks", "vectors_fake", "documents", "sources")}
+
+
+def _zeroed(folder: Path) -> None:
+    for path in folder.glob("*"):
+        path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda index: shutil.rmtree(index),
+        lambda index: shutil.rmtree(index / "chunks.lance"),
+        lambda index: shutil.rmtree(index / "sources.lance" / "_versions"),
+        lambda index: shutil.rmtree(index / "vectors_fake.lance" / "data"),
+        lambda index: _zeroed(index / "documents.lance" / "_versions"),
+        lambda index: _zeroed(index / "chunks.lance" / "data"),
+    ],
+    ids=["index gone", "table gone", "versions gone", "data gone", "versions damaged", "data damaged"],
+)
+def test_a_lost_or_damaged_index_is_rebuilt(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    lake = new_lake(tmp_path)
+    wanted = simple(lake.storage, ["a", "b"])
+    first = publish_to(lake, wanted)
+    expected = contents(open_reader(lake))
+    damage(Path(lake.uri, "index"))
+    assert unavailable(lake, wanted.documents, SPACES) == []
+    assert publish_to(lake, wanted).number == first.number + 1
+    assert contents(open_reader(lake)) == expected
+
+
+def test_documents_whose_rows_are_nowhere_are_named(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    wanted = simple(lake.storage, ["a", "b"])
+    publish_to(lake, wanted)
+    lost, kept = wanted.documents
+    for mark in lost.stages:
+        Path(lake.uri, "stages", mark.stage, f"{mark.key}.parquet").unlink()
+    assert unavailable(lake, wanted.documents, SPACES) == []  # the tables hold its rows
+    shutil.rmtree(Path(lake.uri, "index"))
+    assert unavailable(lake, wanted.documents, SPACES) == [lost.doc_id]
+    with pytest.raises(MissingOutputs) as missing:
+        publish_to(lake, wanted)
+    assert missing.value.doc_ids == (lost.doc_id,)
+    assert publish_to(lake, Wanted(wanted.sources[1:], [kept], SPACES)).counts["documents"] == 1
+
+
+def test_a_release_without_its_tables_says_what_to_do(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    publish_to(lake, simple(lake.storage, ["a"]))
+    shutil.rmtree(Path(lake.uri, "index", "chunks.lance", "_versions"))
+    with pytest.raises(MissingTables, match="chunks"):
+        open_reader(lake).all_chunks()
+    shutil.rmtree(Path(lake.uri, "index"))
+    with pytest.raises(MissingTables, match="chunks, documents, sources, vectors_fake") as gone:
+        open_reader(lake)
+    assert "bindery ingest" in gone.value.hint
 
 
 def test_another_dimension_in_the_same_space_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import orjson
@@ -80,3 +81,38 @@ def test_a_reused_process_id_is_not_the_holder(tmp_path: Path) -> None:
     storage.write(lease.LEASE, orjson.dumps({**found, "pid": os.getpid(), "started": 1.0}))
     with lease.hold(storage, "ingest") as taken:
         assert taken.token == 2
+
+
+def test_the_heart_survives_errors_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
+    beats = 0
+    enough = threading.Event()
+
+    def beat(self: lease.Lease) -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 3:
+            enough.set()
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(lease.Lease, "beat", beat)
+    with lease.hold(LocalStorage(tmp_path), "ingest"):
+        assert enough.wait(10)
+
+
+def test_a_release_that_fails_does_not_hide_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: lease.Lease) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(lease.Lease, "release", refuse)
+    with pytest.raises(RuntimeError, match="the real one"), lease.hold(LocalStorage(tmp_path), "ingest"):
+        raise RuntimeError("the real one")
+
+
+def test_another_container_of_the_same_name_is_judged_by_its_heartbeat(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    with lease.hold(storage, "ingest"):
+        found = orjson.loads(storage.read(lease.LEASE))
+        elsewhere = found["host"].rsplit("/", 1)[0] + "/1"
+        storage.write(lease.LEASE, orjson.dumps({**found, "host": elsewhere, "pid": 2**22, "started": 1.0}))
+        assert lease.current_holder(storage) is not None

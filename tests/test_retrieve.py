@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,57 @@ def test_filters(lake: Lake) -> None:
     assert found(sources=("说明 [1] 🎉.md",)) == {chinese}
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One content under several names, a copy of its chunk in another document, and no vectors."""
+    lake = new_lake(tmp_path_factory.mktemp("shared"))
+    documents = [document(lake.storage, n, [chunk(n, 0, "Salaries of divers: 77 euros")], embed=False) for n in "ab"]
+    sources = [
+        source("/a/board.txt", "a", tags=("secret",), groups=("board",), date="2024-12-31"),
+        source("/b/none.txt", "a"),
+        source("/public/pay.txt", "a", tags=("pub",), groups=("staff",), date="2025-03-31"),
+        source("/public/old.txt", "a", groups=("board",), date="2023-01-01"),
+        source("/c/copy.txt", "b", groups=("staff", "board"), date="2025-06-01"),
+    ]
+    publish_to(lake, Wanted(sources, documents, {}))
+    return lake
+
+
+@pytest.mark.parametrize(
+    ("filters", "named"),
+    [
+        ({}, "/a/board.txt /b/none.txt /c/copy.txt /public/old.txt /public/pay.txt"),
+        ({"groups": ["staff"]}, "/c/copy.txt /public/pay.txt"),
+        ({"groups": ["staff", "board"]}, "/a/board.txt /c/copy.txt /public/old.txt /public/pay.txt"),
+        ({"groups": ["nobody"]}, ""),
+        ({"tags": ["pub"]}, "/public/pay.txt"),
+        ({"sources": ["/public/*"]}, "/public/old.txt /public/pay.txt"),
+        ({"sources": ["/public/*"], "groups": ["staff"]}, "/public/pay.txt"),
+        ({"tags": ["pub"], "groups": ["board"]}, ""),  # no one source is both
+        ({"since": "2025-03-31"}, "/c/copy.txt /public/pay.txt"),
+        ({"since": "2025-04-01"}, "/c/copy.txt"),
+        ({"until": "2024-12-31"}, "/a/board.txt /public/old.txt"),
+        ({"since": "2024-12-31", "until": "2025-03-31"}, "/a/board.txt /public/pay.txt"),
+        ({"since": "2025-06-02"}, ""),
+        ({"since": "2025-01-01", "until": "2024-01-01"}, ""),
+    ],
+)
+def test_only_sources_that_satisfy_the_filters_are_named(shared: Lake, filters: dict[str, object], named: str) -> None:
+    assert [uri for hit in search(shared, "salaries", **filters).hits for uri in hit.sources] == named.split()
+
+
+def test_the_query_flow_passes_the_filters_on_and_cites_what_they_leave(shared: Lake) -> None:
+    from flows.query import query
+
+    def cited(**filters: Any) -> list[list[str]]:
+        answer = query.fn("What are the salaries of divers?", lake=shared.storage.root, **filters)
+        return [citation.sources for citation in answer.citations]
+
+    assert cited(groups=["staff"], pages=[1]) == [["/c/copy.txt", "/public/pay.txt"]]
+    assert cited(since="2024-01-01", until="2025-04-01") == [["/a/board.txt", "/public/pay.txt"]]
+    assert cited(pages=[2]) == []
+
+
 @pytest.mark.parametrize("name", ["' OR 1=1 --", 'a"b', "a\nb", "🎉", "[", "*[!", "\\", ""])
 def test_filter_values_are_never_read_as_expressions(lake: Lake, name: str) -> None:
     assert search(lake, "revenue", tags=(name,)).hits == ()
@@ -154,6 +206,14 @@ def test_clear_errors(lake: Lake, tmp_path: Path) -> None:
     for query in ("", " \n\t"):
         with pytest.raises(UsageError, match="empty"):
             search(lake, query)
+    with pytest.raises(UsageError, match="not valid UTF-8"):
+        search(lake, "caf\udce9")
+    for value in ("", "yesterday", "2025-02-30", "2025-13-01", "\udce9"):
+        with pytest.raises(UsageError) as caught:
+            search(lake, "x", since=value)
+        assert repr(value) in caught.value.message
+        with pytest.raises(UsageError, match="until is"):
+            search(lake, "x", until=value)
     with pytest.raises(UsageError, match="kind"):
         search(lake, "x", kinds=("poem",))
     with pytest.raises(UsageError, match="no space 'imagebind'"):

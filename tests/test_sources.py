@@ -1,4 +1,10 @@
+from __future__ import annotations
+
 import os
+import subprocess
+import sys
+import tempfile
+import time
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
@@ -6,7 +12,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tasks.containers import list_members
+from tasks import containers
+from tasks.containers import list_members, run_scratch, scratch
 from tasks.errors import DocumentError, SourceRootError
 from tasks.settings import Limits
 from tasks.sidecars import Metadata
@@ -58,6 +65,60 @@ def test_the_lake_is_not_a_source(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     listing = list_roots([str(tmp_path)], exclude=str(tmp_path / "lake"))
     assert _names([file.uri for file in listing.files], tmp_path) == ["a.txt"]
+
+
+def test_no_lake_is_entered_whatever_leads_to_it(tmp_path: Path) -> None:
+    for lake in ("docs/mine", "docs/other"):
+        (tmp_path / lake / "releases").mkdir(parents=True)
+        (tmp_path / lake / "lake.json").write_text("{}")
+        (tmp_path / lake / "page.txt").write_text("x")
+    (tmp_path / "docs" / "a.txt").write_text("x")
+    (tmp_path / "docs" / "blob.txt").symlink_to(tmp_path / "docs" / "mine" / "page.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "docs", target_is_directory=True)
+    mine = str(tmp_path / "docs" / "mine" / ".." / "mine")
+    listing = list_roots([str(tmp_path / "link")], exclude=mine)
+    assert _names([file.uri for file in listing.files], tmp_path) == ["link/a.txt"]
+    assert [(Path(s.uri).name, s.reason) for s in listing.skipped] == [
+        ("blob.txt", "link to outside of the source"),
+        ("other", "a bindery lake"),
+    ]
+    for inside in ("link/mine", "docs/mine/releases", "docs/mine/page.txt", "docs/other"):
+        with pytest.raises(SourceRootError, match="lake"):
+            list_roots([str(tmp_path / inside)], exclude=mine)
+
+
+def test_links_do_not_leave_the_source(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("x")
+    (tmp_path / "docs-secret.txt").write_text("secret")
+    (tmp_path / "docs" / "out.txt").symlink_to("../docs-secret.txt")
+    (tmp_path / "docs" / "in.txt").symlink_to("a.txt")
+    listing = list_roots([str(tmp_path / "docs")], exclude="")
+    assert [Path(file.uri).name for file in listing.files] == ["a.txt", "in.txt"]
+    assert [(Path(s.uri).name, s.reason) for s in listing.skipped] == [("out.txt", "link to outside of the source")]
+    (tmp_path / "root.txt").symlink_to("docs/a.txt")
+    assert len(list_roots([str(tmp_path / "root.txt")], exclude="").files) == 1
+
+
+def test_paths_that_are_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "docs" / os.fsdecode(b"caf\xe9")
+    (odd / "shut").mkdir(parents=True)
+    (odd / "a.txt").write_text("x")
+    (odd / "bindery.meta.csv").write_text("nonsense")
+    with pytest.raises(SourceRootError, match=r"caf\\\\xe9.*not valid UTF-8"):
+        list_roots([str(odd)], exclude="")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    listing = list_roots([str(tmp_path / "docs")], exclude="")
+    assert [file.problem.code for file in listing.files if file.problem] == ["bad_name"]
+    assert [path.removeprefix(f"{tmp_path}/") for path in listing.unlisted] == [r"docs/caf\xe9/shut"]
+    orjson.dumps([*listing.unlisted, *(skipped.uri for skipped in listing.skipped)])  # which takes valid Unicode only
 
 
 def test_a_missing_root_is_fatal(tmp_path: Path) -> None:
@@ -118,6 +179,19 @@ def test_a_broken_table_holds_back_its_folder(tmp_path: Path) -> None:
     (tmp_path / "bindery.meta.csv").write_text("name,tags\na.txt,x\n")
     (file,) = list_roots([str(tmp_path)], exclude="").files
     assert file.problem is not None and "no column named path" in file.problem.message
+
+
+def test_sidecars_that_are_no_files_or_too_large(tmp_path: Path) -> None:
+    for folder in ("json", "table", "large"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("x")
+    os.mkfifo(tmp_path / "json" / "a.txt.meta.json")
+    os.mkfifo(tmp_path / "table" / "bindery.meta.csv")
+    (tmp_path / "large" / "a.txt.meta.json").write_bytes(b" " * (1 << 20) + b"{}")
+    for roots in ([tmp_path], [tmp_path / name / "a.txt" for name in ("json", "table", "large")]):
+        files = list_roots([str(root) for root in roots], exclude="").files
+        problems = [file.problem.message.split(": ")[-1] for file in files if file.problem]
+        assert problems == ["not a regular file", "larger than 1 MB", "not a regular file"]
 
 
 def _zip(path: Path, members: dict[str, bytes]) -> Path:
@@ -186,3 +260,67 @@ def test_one_damaged_member_does_not_hide_the_others(tmp_path: Path) -> None:
     good, bad = list_members(path, LIMITS)
     assert good.error is None and good.media_type == "text/plain"
     assert bad.error is not None and bad.error.code == "malformed"
+
+
+def test_inner_containers_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = _zip(tmp_path / "inner", {f"{n}.txt": b"%d" % n for n in range(5)}).read_bytes()
+    outer = _zip(tmp_path / "outer.zip", {"a.zip": inner, "b.zip": inner})
+    copied: list[int] = []
+    copy = containers._copy
+
+    def counted(path: Path, number: int, limits: Limits) -> containers.Copy[bytes]:
+        copied.append(number)
+        return copy(path, number, limits)
+
+    monkeypatch.setattr("tasks.containers._copy", counted)
+    for number in range(1, 6):
+        with open_source(f"{outer}!/1/a.zip!/{number}/x.txt", LIMITS) as path:
+            assert path.read_bytes() == b"%d" % (number - 1)
+    assert copied == [1, 1, 2, 3, 4, 5]
+    (kept,) = containers._kept
+    with open_source(f"{outer}!/2/b.zip!/1/x.txt", LIMITS) as path:
+        assert path.read_bytes() == b"0" and not os.path.exists(kept[1].name)
+    _zip(outer, {"new.zip": _zip(tmp_path / "new", {"y.txt": b"new"}).read_bytes()})  # the same path, other content
+    with open_source(f"{outer}!/1/a.zip!/1/x.txt", LIMITS) as path:
+        assert path.read_bytes() == b"new"
+    with pytest.raises(DocumentError, match="no longer"), open_source(f"{outer}!/2/b.zip!/1/x.txt", LIMITS):
+        pass
+
+
+def test_the_cost_of_a_member_does_not_grow_with_their_number(tmp_path: Path) -> None:
+    path = _zip(tmp_path / "many.zip", {f"{n}.txt": b"x%d" % n for n in range(10_000)})
+    start = time.process_time()
+    for number in range(1, 10_001, 20):
+        with open_source(f"{path}!/{number}/x.txt", LIMITS) as member:
+            assert member.read_bytes() == b"x%d" % (number - 1)
+    assert time.process_time() - start < 10  # 500 members; 23 s when each reads the directory anew
+
+
+KILLED = """
+import os, signal, tempfile
+from tasks.containers import run_scratch, scratch
+with run_scratch():
+    tempfile.NamedTemporaryFile(prefix="bindery-", dir=scratch(), delete=False)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_temporary_copies_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("BINDERY_SCRATCH", "")
+    assert scratch() == str(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, "TMPDIR": str(tmp_path)})
+    (left,) = tmp_path.iterdir()
+    assert list(left.iterdir())
+    containers._own_scratch.cache_clear()
+    for _ in range(2):
+        with run_scratch():
+            (own,) = tmp_path.iterdir()
+            assert own != left and scratch() == str(own)
+            with tempfile.NamedTemporaryFile(dir=scratch(), delete=False):
+                pass
+            with run_scratch():
+                pass
+            assert len(list(own.iterdir())) == 1
+        assert list(own.iterdir()) == []
+    containers._own_scratch.cache_clear()

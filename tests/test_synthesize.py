@@ -75,6 +75,41 @@ def test_every_quote_is_verbatim_and_every_mark_has_a_citation() -> None:
         assert f"[{len(answer.citations) + 1}]" not in answer.answer
 
 
+def test_weaker_statements_that_add_nothing_are_left_out() -> None:
+    rows = "Customer | Port of Kelsund\nInstrument | TG-400\nSerial number | 40-11873"
+    certificate = chunk("certificate", 0, rows, kind="table", context="Calibration certificate HC-2025-0731")
+    question = "Which serial number does the instrument of calibration certificate HC-2025-0731 have?"
+    assert ask(question, [certificate]).answer == "Serial number | 40-11873 [1]"
+    manual = [chunk("manual", 0, "The TG-400 cable may be 120 m long. Lay the TG-400 cable in a drip loop.")]
+    assert ask("How long may the TG-400 cable be?", manual).answer == "The TG-400 cable may be 120 m long. [1]"
+
+
+def test_statements_that_speak_to_more_of_the_question_are_kept() -> None:
+    both = [
+        chunk(
+            "a", 0, "The Ningbo service centre opened on 5 May 2025. The director of the Ningbo centre is Shen Ruolan."
+        ),
+        chunk("b", 0, "Ningbo has a harbour."),
+    ]
+    answer = ask("When did the Ningbo service centre open and who is director?", both).answer
+    assert answer.startswith(
+        "The Ningbo service centre opened on 5 May 2025. [1] The director of the Ningbo centre is Shen Ruolan. [2]"
+    )
+    assert "harbour" not in answer
+
+
+def test_a_second_witness_is_kept() -> None:
+    texts = ("The cable may be 120 m long.", "The cable may be up to 120 m long.")
+    answer = ask("How long may the cable be?", [chunk(text, 0, text) for text in texts])
+    assert [citation.quote for citation in answer.citations] == list(texts)
+
+
+def test_the_number_that_is_asked_for_is_kept_though_the_best_words_lack_it() -> None:
+    texts = ("Costs of the new test bench are lower than before.", "We paid EUR 780 thousand for the new test bench.")
+    answer = ask("How much did the new test bench cost?", [chunk("report", i, text) for i, text in enumerate(texts)])
+    assert "EUR 780 thousand" in answer.answer
+
+
 def test_a_mark_that_the_document_made_is_not_taken_for_ours() -> None:
     assert ask("Where are the HL-9 inputs cited?").answer.count("[7]") == 0
 

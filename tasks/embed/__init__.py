@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from tasks import stage
 from tasks.embed.spaces import Space
@@ -23,8 +22,8 @@ from tasks.storage import Storage
 
 STAGE_VERSION = 1
 _log = logging.getLogger(__name__)
-# Documents are embedded and saved in blocks of about this many items: enough to sort by length and to find
-# repetitions, little enough that a killed run loses seconds.
+# Documents are embedded and saved in blocks of about this many items, and no call of the model gets more, however long
+# a document is: enough to sort by length and to find repetitions, little enough that a killed run loses seconds.
 _BLOCK_ITEMS = 512
 
 
@@ -92,10 +91,12 @@ def embed_shard(
     space: Space,
     on_document: Callable[[str], None] = lambda doc_id: None,
     lookup: Lookup = lambda hashes: {},
+    check: Callable[[], object] = lambda: None,
 ) -> list[Outcome]:
     """One stage file, or the reason why there is none, for each document, in order.
 
     `on_document` is told the doc_id of each whose vectors are there. `lookup` may know vectors by their item hash.
+    `check` is called before each call of the model; what it raises ends the work.
     """
     outcomes: dict[int, Outcome] = {}
 
@@ -116,13 +117,9 @@ def embed_shard(
             finish(index, error)
     known: dict[str, np.ndarray] = {}
     for block in _blocks(work):
-        _embed_block([wanted for _, wanted in block], space, known, lookup)
+        _embed_block([wanted for _, wanted in block], space, known, lookup, check)
         for index, wanted in block:
-            try:
-                output = _output(wanted, known, space, items[index])
-                finish(index, stage.save(storage, recipe.stage, _key(recipe, items[index]), output))
-            except DocumentError as error:
-                finish(index, error)
+            finish(index, _save(storage, items[index], recipe, wanted, known, space))
     return [outcomes[index] for index in range(len(items))]
 
 
@@ -134,13 +131,27 @@ def _read(storage: Storage, document: EmbedInput, space: Space) -> list[Item]:
     try:
         chunks = from_table(stage.load(storage, document.chunks), ChunkRow)
         summaries = from_table(stage.load(storage, document.summary), SummaryRow)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise DocumentError(
-            "stage_unreadable",
-            f"the chunks or summaries of {document.doc_id} cannot be read: {error}",
-            "ingest it again",
-        ) from error
-    return items_of(chunks, summaries, space)
+        return items_of(chunks, summaries, space)
+    except BinderyError:
+        raise
+    except Exception as error:
+        raise stage.failure(error, document.doc_id) from error
+
+
+def _save(
+    storage: Storage,
+    document: EmbedInput,
+    recipe: Recipe,
+    wanted: Sequence[Item],
+    known: Mapping[str, np.ndarray],
+    space: Space,
+) -> Outcome:
+    try:
+        return stage.save(storage, recipe.stage, _key(recipe, document), _output(wanted, known, space, document))
+    except BinderyError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the document is what failed
+        return stage.failure(error, document.doc_id)
 
 
 def _blocks(work: Sequence[tuple[int, list[Item]]]) -> Iterator[list[tuple[int, list[Item]]]]:
@@ -156,32 +167,35 @@ def _blocks(work: Sequence[tuple[int, list[Item]]]) -> Iterator[list[tuple[int, 
         yield block
 
 
-def _embed_block(documents: list[list[Item]], space: Space, known: dict[str, np.ndarray], lookup: Lookup) -> None:
+def _embed_block(
+    documents: list[list[Item]],
+    space: Space,
+    known: dict[str, np.ndarray],
+    lookup: Lookup,
+    check: Callable[[], object],
+) -> None:
     """Add the vectors of these documents' items to `known`; what cannot be embedded stays out and is logged."""
     texts = {item.item: item.text for wanted in documents for item in wanted if item.item not in known}
     known.update(lookup(list(texts)))
-    if _try(texts, space, known):
+    if _try(texts, space, known, check):
         return
     for wanted in documents:  # so that only the document to blame goes without
-        _try({item.item: item.text for item in wanted}, space, known)
+        _try({item.item: item.text for item in wanted}, space, known, check)
 
 
-def _try(texts: Mapping[str, str], space: Space, known: dict[str, np.ndarray]) -> bool:
-    missing = {item: text for item, text in texts.items() if item not in known}
-    try:
-        known.update(_embed(missing, space))
-    except BinderyError:
-        raise
-    except Exception as error:  # noqa: BLE001  whatever the model's library raises
-        _log.warning("space %s could not embed %d items: %s", space.name, len(missing), error)
-        return False
+def _try(texts: Mapping[str, str], space: Space, known: dict[str, np.ndarray], check: Callable[[], object]) -> bool:
+    missing = [item for item in texts if item not in known]
+    for start in range(0, len(missing), _BLOCK_ITEMS):
+        part = missing[start : start + _BLOCK_ITEMS]
+        check()
+        try:
+            known.update(zip(part, space.embed_texts([texts[item] for item in part]), strict=True))
+        except BinderyError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever the model's library raises
+            _log.warning("space %s could not embed %d items: %s", space.name, len(part), error)
+            return False
     return True
-
-
-def _embed(texts: Mapping[str, str], space: Space) -> dict[str, np.ndarray]:
-    if not texts:
-        return {}
-    return dict(zip(texts, space.embed_texts(list(texts.values())), strict=True))
 
 
 def _output(wanted: Sequence[Item], known: Mapping[str, np.ndarray], space: Space, document: EmbedInput) -> StageOutput:

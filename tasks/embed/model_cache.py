@@ -75,6 +75,8 @@ def _session(folder: Path) -> Any:
     options.log_severity_level = 3
     # a number, since 0 pins threads to cores, which containers refuse
     options.intra_op_num_threads = _cores()
+    # waiting threads sleep: partition processes want the cores meanwhile, and a quiet machine is no slower
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # the graph is already made of fused operators
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])

@@ -5,6 +5,7 @@ Loaded only for documents whose rows in a table differ from what is wanted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -19,6 +20,20 @@ from tasks.words import cjk_text
 
 KINDS: tuple[str, ...] = get_args(Kind)
 _COLUMNS_VERSION = 1  # raise it when the searched columns are made differently: all rows are then written anew
+
+
+class MissingOutputs(LakeError):  # noqa: N818  names what it holds
+    """Stage files that the index needs are missing or damaged; `doc_ids` are the documents to work on again."""
+
+    code = "missing_outputs"
+
+    def __init__(self, doc_ids: Sequence[str]) -> None:
+        self.doc_ids = tuple(doc_ids)
+        count = f"{len(self.doc_ids)} document{'s' if len(self.doc_ids) != 1 else ''}"
+        super().__init__(
+            f"stage files of {count} are missing or damaged (first: {self.doc_ids[0]})",
+            "run: bindery ingest --restage SOURCE..., with the sources that hold them",
+        )
 
 
 def embed_stage(space: str) -> str:
@@ -63,6 +78,12 @@ def load_vectors(storage: Storage, row: DocumentRow, space: str, schema: pa.Sche
     return with_bookkeeping(table, mark.digest, schema)
 
 
+def loadable(storage: Storage, row: DocumentRow, *stages: str) -> bool:
+    """Whether the outputs of these stages that the document is marked with are there, whole."""
+    marks = [row.mark(stage) for stage in stages]
+    return all(mark is None or _find(storage, mark) is not None for mark in marks)
+
+
 def with_bookkeeping(table: pa.Table, digest: str, schema: pa.Schema) -> pa.Table:
     """The rows of one key with the columns `digest` and `rows`, under the table's schema."""
     count = table.num_rows
@@ -74,20 +95,21 @@ def with_bookkeeping(table: pa.Table, digest: str, schema: pa.Schema) -> pa.Tabl
 def _load(storage: Storage, row: DocumentRow, name: str) -> pa.Table | None:
     """The rows of a stage's output that the document is marked with; None where there are none."""
     mark = row.mark(name)
-    ref = None if mark is None else _find(storage, row, mark)
-    return stage.load(storage, ref) if ref and ref.rows else None
+    if mark is None:
+        return None
+    ref = _find(storage, mark)
+    if ref is None:
+        raise MissingOutputs([row.doc_id])
+    return stage.load(storage, ref) if ref.rows else None
 
 
 def _records(table: pa.Table | None) -> list[dict[str, Any]]:
     return [] if table is None else table.to_pylist()
 
 
-def _find(storage: Storage, row: DocumentRow, mark: StageMark) -> StageRef:
+def _find(storage: Storage, mark: StageMark) -> StageRef | None:
     for degraded in (False, True):
         ref = stage.find(storage, mark.stage, mark.key, degraded)
         if ref is not None and ref.digest == mark.digest:
             return ref
-    raise LakeError(
-        f"the output of stage {mark.stage!r} for document {row.doc_id} is missing or damaged ({mark.key})",
-        "run the ingest again: it makes what is missing",
-    )
+    return None

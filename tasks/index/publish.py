@@ -2,6 +2,9 @@
 
     wanted ──► compare with each table ──► delete what differs ──► add what is missing ──► search indexes ──► release
 
+Whether all rows that are missing can be had is asked before anything is written. Tables that are gone or cannot be read
+are made anew, since every row comes from stage files or the plan.
+
 A killed publish may have left any of these commits in the tables. None is visible (readers see the versions that a
 release names), and the next publish starts from the newest state of each table and finishes the work.
 """
@@ -9,6 +12,7 @@ release names), and the next publish starts from the newest state of each table 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -20,7 +24,7 @@ import pyarrow as pa
 from tasks import rows as row_types
 from tasks.errors import LakeError
 from tasks.index import content, tables
-from tasks.index.reconcile import Part, compare, reconcile
+from tasks.index.reconcile import Difference, Part, compare, reconcile
 from tasks.lake import Lake, Release, create_release, current_release, release_numbers
 from tasks.lease import Lease
 from tasks.rows import DocumentRow, SourceRow
@@ -45,19 +49,27 @@ class Wanted:
 
 def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     """Make the index hold exactly what is wanted and create the next release; returns the current one if that already
-    shows it. Raises LakeError where a stage file that is needed is gone, LakeBusyError where the lease was lost."""
+    shows it.
+
+    Raises MissingOutputs, and writes nothing, where stage files that are needed are gone; LakeBusyError where the lease
+    was lost.
+    """
     storage = lake.storage
     parts = _parts(storage, wanted)
     database = tables.connect(storage)
     current = current_release(storage)
     if _shows(database, current, parts, wanted.spaces):
         return current
+    heads = [_head(database, part) for part in parts]
+    missing = _not_loadable(parts, heads)
+    if missing:
+        raise content.MissingOutputs(missing)
     versions: dict[str, int] = {}
     counts = collections.Counter[str]()
-    for part in parts:
+    for part, head in zip(parts, heads, strict=True):
         lease.check()
-        table = tables.open_head(database, part.name, part.schema)
-        reconcile(table, part)
+        table = head.table or tables.create(database, part.name, part.schema)
+        reconcile(table, part, head.difference)
         tables.maintain(table)
         versions[part.name] = table.version
         counts.update(_counts(table))
@@ -74,24 +86,62 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     return release
 
 
+def unavailable(lake: Lake, documents: Sequence[DocumentRow], spaces: Mapping[str, int]) -> list[str]:
+    """The ids of the documents that could not be published: their rows are neither in the tables nor in stage files.
+
+    Cheap where the tables hold them: digests are compared and no stage file is opened.
+    """
+    if not documents:
+        return []
+    parts = _content_parts(lake.storage, _by_key(documents, lambda row: row.doc_id), spaces)
+    database = tables.connect(lake.storage)
+    return _not_loadable(parts, [_head(database, part) for part in parts])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Head:
+    """The newest state of a table, None where it is to be made, and what separates it from what is wanted."""
+
+    table: Table | None
+    difference: Difference
+
+
+def _head(database: DBConnection, part: Part) -> _Head:
+    table = tables.open_head(database, part.name, part.schema)
+    if table is not None:
+        with contextlib.suppress(ValueError, RuntimeError, OSError):  # its files are gone or damaged
+            return _Head(table, compare(table, part))
+    return _Head(None, Difference([], list(part.digests)))
+
+
+def _not_loadable(parts: Sequence[Part], heads: Sequence[_Head]) -> list[str]:
+    missing = ((part, key) for part, head in zip(parts, heads, strict=True) for key in head.difference.missing)
+    return sorted({key for part, key in missing if not part.loadable(key)})
+
+
 def _parts(storage: Storage, wanted: Wanted) -> list[Part]:
     """The tables of a release in the order in which they are written."""
     sources = _by_key(wanted.sources, lambda row: row.uri)
     documents = _by_key(wanted.documents, lambda row: row.doc_id)
-    chunked = {key: content.chunks_digest(row) for key, row in documents.items() if row.chunks}
-    parts = [
-        Part(
-            tables.CHUNKS,
-            "doc_id",
-            tables.schema_of(tables.CHUNKS),
-            chunked,
-            lambda key: content.load_chunks(storage, documents[key], chunked[key]),
-        )
+    return [
+        *_content_parts(storage, documents, wanted.spaces),
+        _rows_part(tables.DOCUMENTS, "doc_id", documents, DocumentRow),
+        _rows_part(tables.SOURCES, "uri", sources, SourceRow),
     ]
-    parts += [_vectors_part(storage, documents, space, dimension) for space, dimension in wanted.spaces.items()]
-    parts.append(_rows_part(tables.DOCUMENTS, "doc_id", documents, DocumentRow))
-    parts.append(_rows_part(tables.SOURCES, "uri", sources, SourceRow))
-    return parts
+
+
+def _content_parts(storage: Storage, documents: Mapping[str, DocumentRow], spaces: Mapping[str, int]) -> list[Part]:
+    """The tables whose rows come from stage files."""
+    chunked = {key: content.chunks_digest(row) for key, row in documents.items() if row.chunks}
+    chunks = Part(
+        tables.CHUNKS,
+        "doc_id",
+        tables.schema_of(tables.CHUNKS),
+        chunked,
+        lambda key: content.load_chunks(storage, documents[key], chunked[key]),
+        lambda key: content.loadable(storage, documents[key], "chunk", "summarize"),
+    )
+    return [chunks, *(_vectors_part(storage, documents, space, dimension) for space, dimension in spaces.items())]
 
 
 def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space: str, dimension: int) -> Part:
@@ -104,6 +154,7 @@ def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space:
         schema,
         digests,
         lambda key: content.load_vectors(storage, documents[key], space, schema),
+        lambda key: content.loadable(storage, documents[key], content.embed_stage(space)),
     )
 
 
@@ -137,11 +188,14 @@ def _shows(database: DBConnection, release: Release, parts: Sequence[Part], spac
     if release.number == 0 or dict(release.spaces) != dict(spaces) or set(release.tables) != {p.name for p in parts}:
         return False
     for part in parts:
-        table = tables.open_at(database, part.name, release.tables[part.name])
-        difference = compare(table, part)
-        if not table.schema.equals(part.schema) or difference.extra:
+        try:
+            table = tables.open_at(database, part.name, release.tables[part.name])
+            if not table.schema.equals(part.schema):
+                return False
+            difference = compare(table, part)
+        except (LakeError, ValueError, RuntimeError, OSError):  # gone or damaged
             return False
-        if any(part.load(key).num_rows for key in difference.missing):
+        if difference.extra or any(not part.loadable(key) or part.load(key).num_rows for key in difference.missing):
             return False
     return True
 

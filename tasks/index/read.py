@@ -134,12 +134,19 @@ class Reader:
 
 
 def open_reader(lake: Lake, release: Release | None = None) -> Reader:
-    """A reader of the release, or of the current one. Raises LakeError where nothing has been published."""
+    """A reader of the release, or of the current one.
+
+    Raises LakeError where nothing has been published, MissingTables where its tables are gone; a table that is there
+    and cannot be read raises MissingTables when it is first used.
+    """
     chosen = release or current_release(lake.storage)
     if chosen.number == 0:
         raise LakeError(
             f"nothing has been published in {lake.uri} yet", f"run: bindery ingest SOURCE... --lake {lake.uri}"
         )
+    gone = [name for name in chosen.tables if not tables.exists(lake.storage, name)]
+    if gone:
+        raise tables.MissingTables(f"release {chosen.number} needs {', '.join(sorted(gone))}")
     return Reader(lake, chosen)
 
 

@@ -24,7 +24,7 @@ _DELETE_KEYS = 5000  # keys in one IN (...) expression
 class Part:
     """What one table shall hold: for each key a digest of its rows, and how to get those rows.
 
-    `load` yields one Arrow table for each key; only called for what is missing.
+    `load` yields one Arrow table for each key; only called for what is missing. `loadable` says whether it can.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Part:
     schema: pa.Schema
     digests: Mapping[str, str]
     load: Callable[[str], pa.Table]
+    loadable: Callable[[str], bool] = lambda key: True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +43,10 @@ class Difference:
     missing: list[str]
 
 
-def reconcile(table: Table, part: Part) -> None:
-    """Bring the newest state of a table to what it shall hold: a commit that deletes and one that adds."""
+def reconcile(table: Table, part: Part, difference: Difference) -> None:
+    """Bring the newest state of a table to what it shall hold: commits that delete and one that adds."""
     from lancedb.expr import col
 
-    difference = compare(table, part)
     for start in range(0, len(difference.extra), _DELETE_KEYS):
         table.delete(col(part.key).isin(difference.extra[start : start + _DELETE_KEYS]))
     _add(table, part, difference.missing)

@@ -6,6 +6,7 @@ the key has in this table), so that publishing can compare a table with what is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,18 @@ _BOOKKEEPING = [pa.field("digest", pa.string(), nullable=False), pa.field("rows"
 _SEARCHED = [
     pa.field(name, pa.string(), nullable=False) for name in ("summary", "summary_method", "search_text", "search_cjk")
 ]
+
+
+class MissingTables(LakeError):  # noqa: N818  names what is wrong with the lake
+    """A release names tables that are gone or cannot be read."""
+
+    code = "missing_tables"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the index is missing or damaged: {what}",
+            "run: bindery ingest SOURCE... with all sources; it rebuilds the index from the stage files",
+        )
 
 
 def vectors(space: str) -> str:
@@ -67,16 +80,24 @@ def open_at(database: DBConnection, name: str, version: int) -> Table:
         table = database.open_table(name)
         table.checkout(version)
     except (ValueError, RuntimeError, OSError) as error:
-        raise LakeError(f"table {name!r} has no version {version}: {error}", "run the ingest again") from error
+        reason = str(error).partition("\n")[0]
+        raise MissingTables(f"table {name!r} has no version {version} ({reason})") from error
     return table
 
 
-def open_head(database: DBConnection, name: str, schema: pa.Schema) -> Table:
-    """The newest state of a table, made empty if there is none. Raises LakeError where its columns are others."""
+def exists(storage: Storage, name: str) -> bool:
+    """Whether there is anything of a table, told without opening it."""
+    return storage.exists(f"index/{name}.lance")
+
+
+def open_head(database: DBConnection, name: str, schema: pa.Schema) -> Table | None:
+    """The newest state of a table; None where there is none. Raises LakeError where its columns are others."""
     try:
         table = database.open_table(name)
-    except ValueError:  # never made, or its making was killed: then the folder is there but holds no version
-        return database.create_table(name, schema=schema)
+    except (ValueError, RuntimeError, OSError):  # never made, its making was killed, or damaged
+        return None
+    if not len(table.schema):  # its newest version cannot be read
+        return None
     if not table.schema.equals(schema):
         changed = sorted({field.name for field in set(schema) ^ set(table.schema)})
         raise LakeError(
@@ -84,6 +105,13 @@ def open_head(database: DBConnection, name: str, schema: pa.Schema) -> Table:
             "ingest into a new lake, or embed in a space of another name",
         )
     return table
+
+
+def create(database: DBConnection, name: str, schema: pa.Schema) -> Table:
+    """An empty table in the place of whatever cannot be opened there."""
+    with contextlib.suppress(ValueError):  # there is none
+        database.drop_table(name)
+    return database.create_table(name, schema=schema)
 
 
 def maintain(table: Table) -> None:

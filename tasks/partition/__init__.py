@@ -25,20 +25,20 @@ STAGE_VERSION = 1
 
 # Per media type: the settings and capabilities that decide its rows. Anything else must not restage it.
 _OCR = ("ocr",)
-_PICTURES = ("min_picture_px",)
-_TEXT = ("unstructured", "sentences", "encodings")
+_PICTURES = ("min_picture_px", "max_pixels")
+_TEXT = ("unstructured", "sentences", "encodings", "html", "markdown")
 _NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     PDF: ((*_OCR, "ocr_dpi", *_PICTURES), ("pdf", "ocr", "pictures")),
     DOCX: (_PICTURES, ("unstructured", "sentences", "docx", "pictures")),
     PPTX: (_PICTURES, ("unstructured", "sentences", "pptx", "pictures")),
     XLSX: (_PICTURES, ("xlsx", "pictures")),
-    EML: ((), _TEXT),
+    EML: (_PICTURES, (*_TEXT, "pictures")),
     "text/plain": ((), _TEXT),
     "text/markdown": (_PICTURES, (*_TEXT, "pictures")),
     "text/html": (_PICTURES, (*_TEXT, "pictures")),
     "text/csv": ((), ("encodings",)),
     "text/tab-separated-values": ((), ("encodings",)),
-    **dict.fromkeys(IMAGES, (_OCR, ("ocr", "pictures"))),
+    **dict.fromkeys(IMAGES, ((*_OCR, "max_pixels"), ("ocr", "pictures"))),
     **dict.fromkeys(AUDIO, ((), ("audio",))),
 }
 

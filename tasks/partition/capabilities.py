@@ -14,6 +14,8 @@ _PACKAGES = {
     "pictures": "pillow",
     "audio": "soundfile",
     "encodings": "charset-normalizer",
+    "html": "lxml",
+    "markdown": "markdown",
     "ocr": "rapidocr",
 }
 _SPACY_MODEL = "en_core_web_sm"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import zipfile
 from pathlib import Path
+from typing import IO
 
 from tasks.errors import DocumentError
 
@@ -57,7 +59,12 @@ _OFFICE_EXTENSIONS = frozenset({".docx", ".pptx", ".xlsx"})
 _HEAD = 4096
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_MAIL_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:From |[!-9;-~]+[ \t]*:)")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))
+_MAX_ZIP_ENTRIES = 100_000
+_MAX_ZIP_DIRECTORY_BYTES = 32 << 20
+_ZIP_ENTRY_BYTES = 46  # of a directory's entry, without its name
+_ZIP_64_END_BYTES = 76  # what may lie between the directory and the end record
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ def detect(name: str, path: Path) -> Detected:
     """The type of the file at `path`, which is called `name`.
 
     Raises DocumentError where the content contradicts itself or its name: `empty_file`, `wrong_content`,
-    `encrypted` (an office file inside OLE), `malformed` (a damaged zip directory).
+    `encrypted` (an office file inside OLE), `malformed` (a damaged zip directory), `too_many_members` (a zip directory
+    too large to be looked at).
     """
     extension = os.path.splitext(name)[1].lower()
     with open(path, "rb") as file:
@@ -152,10 +160,39 @@ def _ole(extension: str) -> Detected:
     return _unsupported(extension)
 
 
+def check_zip(file: IO[bytes]) -> None:
+    """Refuse a zip whose directory is too large, before it becomes objects: a million entries take seconds and 400 MB.
+
+    Raises DocumentError `too_many_members`. The end record is read as ZipFile reads it, so that no file can show this
+    function another directory; entries are counted in the directory, since their declared number may be a lie.
+    """
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end is None:
+        return  # ZipFile says what is wrong
+    size, location = int(end[5]), int(end[9])
+    entries = 0
+    if _MAX_ZIP_ENTRIES * _ZIP_ENTRY_BYTES < size <= _MAX_ZIP_DIRECTORY_BYTES:
+        file.seek(max(0, location - size - _ZIP_64_END_BYTES))
+        entries = file.read(size + _ZIP_64_END_BYTES).count(b"PK\x01\x02")
+    if size > _MAX_ZIP_DIRECTORY_BYTES or entries > _MAX_ZIP_ENTRIES:
+        raise DocumentError(
+            "too_many_members",
+            f"its zip directory has {size >> 20} MB; at most {_MAX_ZIP_ENTRIES} entries in "
+            f"{_MAX_ZIP_DIRECTORY_BYTES >> 20} MB are read",
+            "split the archive",
+        )
+
+
 def _zip(extension: str, path: Path) -> Detected:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        with open(path, "rb") as file:
+            check_zip(file)
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+    except DocumentError:
+        if extension in _BINARY or extension in _TEXT or not extension:
+            raise
+        return _unsupported(extension)  # .jar, .epub ...
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
         if extension in _BINARY:
             raise DocumentError(
@@ -184,7 +221,8 @@ def _zip(extension: str, path: Path) -> Detected:
 
 
 def _text(extension: str, head: bytes) -> Detected:
-    if head.startswith(_BOMS) or extension == ".eml" or looks_utf16(head) is not None:
+    mail = extension == ".eml" and _MAIL_HEAD.match(head) is not None  # its body may be of any bytes
+    if head.startswith(_BOMS) or mail or looks_utf16(head) is not None:
         return Detected(_TEXT[extension])
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if b"\0" in head or controls > len(head) * 0.05:

@@ -48,7 +48,7 @@ def count_pages(work: DocumentWork, limits: Limits) -> int:
     """The pages of a document of a PAGED type."""
     with open_source(work.uri, limits) as path:
         _check_unchanged(path, work)
-        return pdf.count_pages(path) if work.media_type == detect.PDF else image.count_frames(path, limits)
+        return pdf.count_pages(path) if work.media_type == detect.PDF else image.count_frames(path)
 
 
 def partition_part(

@@ -91,7 +91,7 @@ def keep_picture(data: bytes, context: PartContext) -> tuple[str, str] | None:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            check_pixels(image.size, context.limits)
+            check_pixels(image.size, context.settings.max_pixels)
             if min(image.size) < context.settings.min_picture_px or image.format in ("WMF", "EMF"):
                 raise ValueError("decoration, or a format that only Windows draws")
             media_type = _KEPT_FORMATS.get(image.format or "")
@@ -99,6 +99,8 @@ def keep_picture(data: bytes, context: PartContext) -> tuple[str, str] | None:
                 data, media_type = png(image), "image/png"
             else:
                 image.load()
+    except MemoryError:
+        raise  # of the limits, not of the picture: the rows must not depend on them
     except Exception:  # noqa: BLE001  # Pillow's codecs raise many kinds; a picture must not cost the text
         context.counts["pictures_dropped"] += 1
         return None

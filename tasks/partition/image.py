@@ -13,38 +13,36 @@ from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.pdf_pictures import png
 from tasks.rows import Box, ElementRow
-from tasks.settings import Limits
 
 _KEPT = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
-def open_picture(path: Path, limits: Limits) -> Image.Image:
-    """The picture, its header read and its size checked; nothing is decoded yet."""
-    Image.MAX_IMAGE_PIXELS = None  # our own check names the setting, and comes before any decoding
+def open_picture(path: Path) -> Image.Image:
+    """The picture, its header read; nothing is decoded yet."""
+    Image.MAX_IMAGE_PIXELS = None  # `ocr.check_pixels` names the setting, and comes before any decoding
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DocumentError("malformed", "the picture cannot be read", "it may be damaged; fetch it again") from error
-    ocr.check_pixels(image.size, limits)
     return image
 
 
-def count_frames(path: Path, limits: Limits) -> int:
-    with open_picture(path, limits) as image:
+def count_frames(path: Path) -> int:
+    with open_picture(path) as image:
         return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
 
 
 def partition(path: Path, context: PartContext) -> list[ElementRow]:
     """An Image element per frame with its raw bytes, and the text in it with boxes."""
-    with open_picture(path, context.limits) as image:
-        frames = count_frames(path, context.limits)
+    with open_picture(path) as image:
+        frames = count_frames(path)
         last = frames if context.last is None else min(context.last, frames)
         rows: list[ElementRow] = []
         for number in range(context.first, last + 1):
             try:
                 if frames > 1:
                     image.seek(number - 1)
-                ocr.check_pixels(image.size, context.limits)
+                ocr.check_pixels(image.size, context.settings.max_pixels)
                 image.load()
             except (OSError, SyntaxError, ValueError, EOFError) as error:
                 raise DocumentError(

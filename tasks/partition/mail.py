@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
     body = _body(message, context)
     if not text and not body:
         raise DocumentError("malformed", "the message has neither headers nor a body", "check that it is a mail")
+    if any(isinstance(defect, CloseBoundaryNotFoundDefect) for part in message.walk() for defect in part.defects):
+        context.warn("the message ends before its last part does: it may be cut off")
     context.title = subject
     rows = [ElementRow(0, "Title", subject, level=0)] if subject else []
     if text:
@@ -63,6 +66,12 @@ def _body(message: EmailMessage, context: PartContext) -> list[ElementRow]:
             rows = [row for row in rows if row.category != "Image"]
             if rows:
                 return rows
+    for part in message.walk():
+        if part.get_content_maintype() == "multipart" and not part.is_multipart():
+            context.warn("the parts of the message could not be told apart; it is read as one text")
+            rows = rows_of_plain(_text(part, False), context)
+            context.title = title
+            return rows
     return []
 
 

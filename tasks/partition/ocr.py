@@ -15,7 +15,6 @@ from PIL import Image
 from tasks.errors import DocumentError
 from tasks.partition.clean import clean
 from tasks.partition.spans import Span
-from tasks.settings import Limits
 from tasks.worker import in_worker
 
 _SHORT_SIDE = 480  # smaller pictures are enlarged: the detector misses small type
@@ -82,11 +81,11 @@ def on_white(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def check_pixels(size: tuple[int, int], limits: Limits) -> None:
+def check_pixels(size: tuple[int, int], most: int) -> None:
     """Refuse a picture by its header, before anything is decoded."""
-    if size[0] * size[1] > limits.max_pixels:
+    if size[0] * size[1] > most:
         raise DocumentError(
             "too_large",
-            f"the picture has {size[0]} x {size[1]} pixels, more than limits.max_pixels ({limits.max_pixels:,})",
-            "scale it down, or raise limits.max_pixels",
+            f"the picture has {size[0]} x {size[1]} pixels, more than partition.max_pixels ({most:,})",
+            "scale it down, or raise partition.max_pixels",
         )

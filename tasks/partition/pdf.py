@@ -104,7 +104,7 @@ def _scanned(
     page: pypdfium2.PdfPage, text: PageText, images: list[Placed], number: int, context: PartContext
 ) -> list[ElementRow]:
     """A page whose text layer is missing or garbage: a picture of the page, and what OCR reads on it."""
-    picture = pdf_pictures.render(page, context.settings.ocr_dpi, context.limits.max_pixels)
+    picture = pdf_pictures.render(page, context.settings.ocr_dpi, context.settings.max_pixels)
     rows: list[ElementRow] = []
     if context.ocr:
         context.counts["pages_ocr"] += 1

@@ -11,4 +11,8 @@ import PIL.Image  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pypdfium2  # noqa: F401
 
+import tasks.chunk
 import tasks.partition.document  # noqa: F401
+from tasks import tokens
+
+tokens.encoding()  # a quarter of a second that no worker needs to spend again

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import DocumentError
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.elements import keep_picture
@@ -52,6 +53,11 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
                 if found:
                     rows.append(ElementRow(0, "Title", clean(sheet.title), page, level=0))
                     rows += found
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError, SyntaxError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise DocumentError(
+                "malformed", f"the workbook cannot be read ({what})", "open it in a spreadsheet program and save it"
+            ) from error
         finally:
             workbook.close()
     return rows

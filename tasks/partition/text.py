@@ -18,6 +18,15 @@ from tasks.rows import ElementRow
 
 _MAX_BYTES = 64 << 20  # these formats are read whole
 _SAMPLE = 256 << 10
+# Windows-1252 beyond ASCII: signs that stand in any text, and the letters of one language or of near ones.
+_WESTERN_SIGNS = frozenset("\xa0«»¡¿§©®°±²³µ·¼½¾£€™–—‘’‚“”„•…")
+_WESTERN_LETTERS = tuple(
+    frozenset(letters)
+    for letters in (
+        "äöüßéèà", "àâæçèéêëîïôœùûüÿ", "áéíïñóúüçºª", "àáâãçéêíóôõúüºª", "àèéìíîòóùúºª", "åäöéüæø",
+    )
+)  # fmt: skip
+_SIGN_IN_WORD = re.compile(r"[^\W\d_][«»¡¿§©®°±²³µ¼½¾£€‚“”„•][^\W\d_]")  # letters of another code page
 
 
 def partition_plain(path: Path, context: PartContext) -> list[ElementRow]:
@@ -100,5 +109,25 @@ def encoding_of(sample: bytes, html: bool = False) -> str:
             return codecs.lookup(declared.group(1).decode()).name
         except LookupError:
             pass
+    if _is_western(sample[:_SAMPLE]):
+        return "cp1252"
     best = charset_normalizer.from_bytes(sample[:_SAMPLE]).best()
     return best.encoding if best is not None else "cp1252"
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether it reads as a Western European language in Windows-1252 (or Latin-1), told by its letters.
+
+    Statistics take short texts for DOS or Central European ones ("Seńor"); here another code page would have to
+    give the letters of one language by accident.
+    """
+    try:
+        text = sample.decode("cp1252").lower()
+    except UnicodeDecodeError:
+        return False
+    high = {character for character in text if character > "\x7f" and character not in _WESTERN_SIGNS}
+    if not any(high <= letters for letters in _WESTERN_LETTERS):
+        return False
+    if _SIGN_IN_WORD.search(text):
+        return False
+    return 4 * sum(character in high for character in text) < sum(character.isalpha() for character in text)

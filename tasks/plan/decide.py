@@ -143,13 +143,13 @@ def _guard_mass_delete(
     """Refuse to remove more than a fifth of what a root, as given now or when first ingested, has published."""
     if options.allow_mass_delete:
         return
-    top = [row for row in published.sources.values() if row.parent is None]
+    held = [row for row in published.sources.values() if not row.skipped]
     unsupported = [source.previous for source in sources if source.status == "skipped" and source.previous]
-    removed = {row.uri for row in (*gone, *unsupported) if row.parent is None and not row.skipped}
-    removed_rows = [row for row in top if row.uri in removed]
+    removed = {row.uri for row in (*gone, *unsupported) if not row.skipped}
+    removed_rows = [row for row in held if row.uri in removed]
     # A file that was once given by itself is no root that could be unmounted.
     for root in sorted({*given, *(row.root for row in removed_rows if row.root != row.uri)}):
-        total = sum(below(row.uri, root) for row in top)
+        total = sum(below(row.uri, root) for row in held)
         lost = sum(below(row.uri, root) for row in removed_rows)
         if lost > MASS_DELETE_SHARE * total:
             raise MassDeleteError(
@@ -195,11 +195,14 @@ def _documents(
         decided.add(row.doc_id)
         media_type = media_types[row.doc_id]
         document = published.documents.get(row.doc_id)
-        wants = document is None or document.media_type != media_type or document.degraded
-        if document is not None and not wants and not recipes.up_to_date(document, media_type):
+        if document is None or document.media_type != media_type:
+            wants = True
+        elif not recipes.up_to_date(document, media_type):
             wants = options.restage
             if not wants:
                 pending.add(row.doc_id)
+        else:
+            wants = document.degraded
         if wants:
             record = known.get(row.doc_id)
             if record is not None and record.key == recipes.attempt_key(row.doc_id, media_type):

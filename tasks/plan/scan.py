@@ -89,7 +89,11 @@ class Scanner:
         return previous.root if previous is not None else file.root
 
     def _same(self, file: FoundFile, before: SourceRow | HeldSource) -> bool:
-        if self.options.checksum or (file.size, file.mtime_ns) != (before.size, before.mtime_ns):
+        return not self.options.checksum and self._trusted(file, before)
+
+    def _trusted(self, file: FoundFile, before: SourceRow | HeldSource) -> bool:
+        """Whether equal size and time stamp mean equal content."""
+        if (file.size, file.mtime_ns) != (before.size, before.mtime_ns):
             return False
         coarse = before.mtime_ns % 1_000_000_000 == 0
         return before.seen_ns - before.mtime_ns > (_COARSE_GRANULARITY_NS if coarse else _GRANULARITY_NS)
@@ -167,6 +171,9 @@ class Scanner:
         row = SourceRow(
             base.uri, base.root, None, base.doc_id, found.media_type, base.size, base.mtime_ns, base.seen_ns
         )
+        previous = self.published.sources.get(file.uri)
+        if previous and previous.doc_id == row.doc_id and self._trusted(file, previous):
+            row = dataclasses.replace(row, seen_ns=previous.seen_ns)  # read on request: nothing to write down
         yield from self._with_members(dataclasses.replace(base, row=_with_metadata(row, file)), depth=1)
 
     def _with_members(self, container: Candidate, depth: int) -> Iterator[Candidate]:

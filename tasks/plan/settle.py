@@ -84,13 +84,15 @@ def update_quarantine(
         media_type = plan.media_types.get(attempted.doc_id, "") if attempted.row is not None else ""
         doc_id = attempted.candidate.doc_id if attempted.candidate is not None else ""
         error = attempted.error
+        # Without a key it is no known failure: nothing has to change for another attempt to make sense.
+        key = "" if error.transient else recipes.attempt_key(doc_id, media_type)
         elsewhere = [s for s in by_id[identity].sources if not plan.scope.holds(s.uri)] if identity in by_id else []
         quarantine.hold(
             Record(
                 doc_id,
                 media_type,
                 attempted.stage,
-                recipes.attempt_key(doc_id, media_type),
+                key,
                 error.code,
                 error.message,
                 error.hint,

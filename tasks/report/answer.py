@@ -23,7 +23,7 @@ from markupsafe import Markup
 from tasks.answer import Answer, Citation
 from tasks.lake import Lake
 from tasks.result import Hit, SearchResult
-from tasks.settings import Limits
+from tasks.settings import PartitionSettings
 from tasks.storage import Storage
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def picture_uri(storage: Storage, path: str) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
             with Image.open(io.BytesIO(storage.read(path))) as image:
-                if image.width * image.height > Limits().max_pixels:
+                if image.width * image.height > PartitionSettings().max_pixels:
                     return None
                 image.thumbnail((_MAX_SIDE, _MAX_SIDE))
                 return _encoded(image)

@@ -60,6 +60,22 @@ class RunReport(BaseModel):
         return self.counts["quarantined"]
 
     @property
+    def summary(self) -> list[str]:
+        """The closing report: what readers see now, and what became of each source that went in."""
+        found = self.counts
+        kinds = ((name.removeprefix("chunks_"), count) for name, count in found.items() if name.startswith("chunks_"))
+        chunks = ", ".join(f"{count} {kind}" for kind, count in kinds if count)
+        statuses = ", ".join(f"{found[status]} {status}" for status in MARKS if found[status])
+        return [
+            f"release {self.release}: {found['documents']} documents, {found['chunks']} chunks"
+            + (f" ({chunks})" if chunks else "")
+            + (f", {found['degraded']} degraded" if found["degraded"] else ""),
+            f"{found['sources']} sources in, {found['published']} published: {statuses or 'nothing'}"
+            f"; {self.seconds:.1f} s, {self.memory_mb['parent']:.0f} MB, "
+            f"largest worker {self.memory_mb['largest_worker']:.0f} MB",
+        ]
+
+    @property
     def headline(self) -> str:
         found = self.counts
         return (
@@ -156,7 +172,7 @@ def plan_lines(plan: Plan, limit: int | None = None) -> list[str]:
     notable = [source for source in plan.sources if source.status != "unchanged"]
     lines = []
     for source in notable[:limit]:
-        reason = f"  ({source.reason})" if source.reason else ""
+        reason = f"  ({_one_line(source.reason)})" if source.reason else ""
         lines.append(f"{MARKS[source.status]} {_one_line(source.uri)}{reason}")
     if limit is not None and len(notable) > limit:
         lines.append(f"  … and {len(notable) - limit} more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tasks import embed, stage
 from tasks.embed import EmbedInput, embed_shard, spaces
-from tasks.errors import DocumentError, MissingCapabilityError, UsageError
+from tasks.errors import DocumentError, LakeError, MissingCapabilityError, UsageError
 from tasks.rows import ChunkRow, SummaryRow, content_id, digest, to_table, vectors_from_table
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import LocalStorage
@@ -126,6 +127,34 @@ def test_equal_items_are_embedded_once_and_done_documents_not_at_all(storage: Lo
         storage.delete(document.chunks.path)
     assert embed_shard(storage, documents, how, space) == first
     assert space.seen == ["the same words"]
+
+
+def test_a_long_document_is_embedded_in_blocks(storage: LocalStorage, how: Recipe) -> None:
+    class Counting(FakeSpace):
+        calls: list[int] = []  # noqa: RUF012
+
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+            self.calls.append(len(texts))
+            return super().embed_texts(texts)
+
+    space, checks = Counting(), list[int]()
+    words = " ".join(f"word{number}" for number in range(3 * 1300))
+    (ref,) = embed_shard(storage, [simple(storage, "d", words)], how, space, check=lambda: checks.append(1))
+    assert isinstance(ref, StageRef) and ref.rows == 1300
+    assert space.calls == [512, 512, 276] and len(checks) == 3
+
+
+def test_a_full_disk_ends_the_run_and_no_document(
+    storage: LocalStorage, how: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [simple(storage, "a", "fine")]
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalStorage, "write", full)
+    with pytest.raises(LakeError, match="cannot be written"):
+        embed_shard(storage, documents, how, FakeSpace())
 
 
 def test_another_model_embeds_again(storage: LocalStorage, how: Recipe) -> None:

@@ -25,9 +25,9 @@ def storage(tmp_path: Path) -> LocalStorage:
 @pytest.fixture
 def partition(storage: LocalStorage) -> Partition:
     def run(
-        path: Path, media_type: str, limits: Limits | None = None, ocr: bool = True
+        path: Path, media_type: str, limits: Limits | None = None, ocr: bool = True, max_pixels: int = 100_000_000
     ) -> tuple[list[ElementRow], PartContext]:
-        context = PartContext(storage, PartitionSettings(), limits or Limits(), media_type, ocr)
+        context = PartContext(storage, PartitionSettings(max_pixels=max_pixels), limits or Limits(), media_type, ocr)
         rows = FAMILIES[media_type](path, context)
         return finish(rows, context.type_sizes, context.pages), context
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,29 @@ def test_a_zip_named_docx_is_wrong(tmp_path: Path) -> None:
         "wrong_content",
         "named .docx but its content is not a Word document",
     )
+
+
+def _directory(path: Path, entries: int, name: bytes = b"", declared: int | None = None) -> Path:
+    """A zip of nothing but its directory, which may declare a false number of entries."""
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", len(name)) + bytes(16) + name
+    count = min(entries if declared is None else declared, 0xFFFF)
+    end = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, count, count, entries * len(entry), 4, 0)
+    path.write_bytes(b"PK\x03\x04" + entry * entries + end)
+    return path
+
+
+@pytest.mark.parametrize(("entries", "name", "declared"), [(100_001, b"", 1), (200_000, b"n" * 200, None)])
+def test_a_zip_directory_that_is_too_large_is_not_read(
+    tmp_path: Path, entries: int, name: bytes, declared: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _directory(tmp_path / "x", entries, name, declared)
+    monkeypatch.setattr("zipfile.ZipFile", None)
+    for named in ("a.zip", "a.docx", "a"):
+        with pytest.raises(DocumentError) as caught:
+            detect(named, path)
+        assert caught.value.code == "too_many_members"
+    assert detect("a.jar", path) == Detected(None, "unsupported type .jar")
+
+
+def test_a_large_zip_directory_within_bounds_is_read(tmp_path: Path) -> None:
+    assert detect("a.zip", _directory(tmp_path / "x", 100_000, b"n")) == Detected(ZIP)

@@ -8,7 +8,6 @@ import pytest
 
 from tasks.errors import DocumentError
 from tasks.rows import Box, ElementRow
-from tasks.settings import Limits
 from tests.files import encoded, make_wav, picture
 from tests.partition.conftest import Partition
 
@@ -60,7 +59,7 @@ def test_large_and_broken_pictures_are_refused(tmp_path: Path, partition: Partit
     path = tmp_path / "a.png"
     path.write_bytes(encoded(picture(size=(200, 100))))
     with pytest.raises(DocumentError) as caught:
-        partition(path, "image/png", Limits(max_pixels=19_999))
+        partition(path, "image/png", max_pixels=19_999)
     assert caught.value.code == "too_large" and "200 x 100" in caught.value.message
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DocumentError) as caught:

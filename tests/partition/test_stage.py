@@ -111,15 +111,17 @@ def test_a_document_without_content_is_an_error(tmp_path: Path, workers: Workers
 
 def test_a_recipe_holds_what_its_type_needs_and_no_more() -> None:
     capabilities = resolve_capabilities()
-    settings = Settings(partition=PartitionSettings(ocr_dpi=200))
+    settings = Settings(partition=PartitionSettings(ocr_dpi=200, max_pixels=1000))
     pdf = partition.recipe(settings, capabilities, PDF)
     assert (dict(pdf.settings), set(pdf.capabilities)) == (
-        {"ocr": True, "ocr_dpi": 200, "min_picture_px": 48},
+        {"ocr": True, "ocr_dpi": 200, "min_picture_px": 48, "max_pixels": 1000},
         {"pdf", "ocr", "pictures"},
     )
     text = partition.recipe(settings, capabilities, "text/plain")
-    assert (dict(text.settings), set(text.capabilities)) == ({}, {"unstructured", "sentences", "encodings"})
+    parsers = {"unstructured", "sentences", "encodings", "html", "markdown"}
+    assert (dict(text.settings), set(text.capabilities)) == ({}, parsers)
     off = partition.recipe(Settings(partition=PartitionSettings(ocr=False)), capabilities, PDF)
-    assert (dict(off.settings), set(off.capabilities)) == ({"ocr": False, "min_picture_px": 48}, {"pdf", "pictures"})
+    assert dict(off.settings).keys() == {"ocr", "min_picture_px", "max_pixels"}
+    assert set(off.capabilities) == {"pdf", "pictures"}
     for media_type in (EML, *OFFICE, *IMAGES, *AUDIO):
         partition.recipe(settings, capabilities, media_type)

@@ -246,6 +246,31 @@ def test_a_failing_duplicate_and_a_vanished_failure(docs: Path, world: World) ->
     assert Quarantine(world.storage).records == []
 
 
+def test_a_failure_that_is_not_the_documents_is_tried_again(docs: Path, world: World) -> None:
+    (docs / "a.txt").write_text("BUSY disk")
+    world.ingest(docs)
+    (record,) = Quarantine(world.storage).records
+    assert (record.code, record.key) == ("lake_full", "")
+    world.ingest(docs)
+    assert world.worked == [str(docs / "a.txt")]
+    assert Quarantine(world.storage).records[0].attempts == 2
+
+
+def test_checksum_alone_changes_no_row(docs: Path, world: World) -> None:
+    world.ingest(docs)
+    before = world.published
+    world.ingest(docs, checksum=True)
+    assert world.published == before
+
+
+def test_a_degraded_document_behind_the_settings_waits_for_restage(docs: Path, world: World) -> None:
+    (docs / "weak.txt").write_text("WEAK")
+    world.ingest(docs)
+    world.recipe = make_recipes(max_tokens=128)
+    world.ingest(docs)
+    assert world.worked == [] and len(world.plan(docs).pending) == 7
+
+
 def test_undetectable_content_is_held_and_not_read_again(docs: Path, world: World) -> None:
     (docs / "empty.txt").write_bytes(b"")
     (docs / "fake.pdf").write_text("not a pdf")
@@ -313,7 +338,9 @@ def test_mail_members_come_and_go_with_it(docs: Path, world: World) -> None:
     assert world.worked == []
 
     (docs / "renamed.eml").unlink()
-    found = {k: v for k, v in marks(world.ingest(docs), docs).items() if ".eml" in k}
+    with pytest.raises(MassDeleteError, match="2 of 8"):  # its attachment is a document too
+        world.ingest(docs)
+    found = {k: v for k, v in marks(world.ingest(docs, allow_mass_delete=True), docs).items() if ".eml" in k}
     assert found == {"renamed.eml": "gone", "renamed.eml!/1/one.txt": "gone"}
 
 

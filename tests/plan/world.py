@@ -32,6 +32,8 @@ def fake_outcome(work: DocumentWork, recipe: Recipes) -> DocumentRow | Failure:
     """What the stages would make of a document: marks that depend on its content and the recipes alone."""
     with open_source(work.uri, recipe.settings.limits) as path:
         content = path.read_bytes()
+    if content.startswith(b"BUSY"):
+        return Failure("partition", DocumentError("lake_full", "no space", "free some"))
     if content.startswith(b"FAIL"):
         return Failure("partition", DocumentError("malformed", "it says so", "mend it"))
     parts = StageMark("partition", recipe.partition(work.media_type).key(work.doc_id, work.media_type), _hash(work))
