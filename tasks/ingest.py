@@ -20,7 +20,7 @@ from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
-from tasks.index import Wanted, open_reader, publish
+from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
 from tasks.lease import Lease, require_free
@@ -171,8 +171,16 @@ def published(lake: Lake | None) -> Published:
     release = current_release(lake.storage) if lake else NO_RELEASE
     if lake is None or release.number == 0:
         return Published({}, {})
-    reader = open_reader(lake, release)
-    return Published({row.uri: row for row in reader.sources()}, reader.documents())
+    reader = Reader(lake, release)
+    try:
+        sources, documents = reader.sources(), reader.documents()
+    except MissingTables as error:
+        progress.report("note", label=f"{error.message}; it is made again from the sources of this run")
+        return Published({}, {})
+    # What a power cut took, or somebody deleted: such a document counts as not there, so that it is worked on again.
+    lost = set(unavailable(lake, list(documents.values()), release.spaces))
+    kept = {doc_id: document for doc_id, document in documents.items() if doc_id not in lost}
+    return Published({row.uri: row for row in sources}, kept)
 
 
 def _run_id() -> str:

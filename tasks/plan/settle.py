@@ -39,8 +39,13 @@ def settle(plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> Settled
         row = _published_row(source, plan)
         if row is not None:
             rows[row.uri] = row
-    wanted = {row.doc_id for row in rows.values() if not row.skipped and row.media_type != ZIP}
-    documents = {doc_id: _document(doc_id, plan, outcomes) for doc_id in wanted}
+    documents = {
+        row.doc_id: document
+        for row in rows.values()
+        if _has_document(row) and (document := _document(row.doc_id, plan, outcomes)) is not None
+    }
+    # Without its document a row would point at nothing: its stage files were lost, and could not be made again.
+    rows = {uri: row for uri, row in rows.items() if row.doc_id in documents or not _has_document(row)}
     return Settled(
         tuple(sources),
         tuple(sorted(rows.values(), key=lambda row: row.uri)),
@@ -57,9 +62,14 @@ def _published_row(source: PlannedSource, plan: Plan) -> SourceRow | None:
     return source.row
 
 
-def _document(doc_id: str, plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> DocumentRow:
+def _has_document(row: SourceRow) -> bool:
+    """An archive has members and no document of its own."""
+    return not row.skipped and row.media_type != ZIP
+
+
+def _document(doc_id: str, plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> DocumentRow | None:
     outcome = outcomes.get(doc_id)
-    return outcome if isinstance(outcome, DocumentRow) else plan.published.documents[doc_id]
+    return outcome if isinstance(outcome, DocumentRow) else plan.published.documents.get(doc_id)
 
 
 def update_quarantine(
