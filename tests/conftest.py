@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+
+# One fork server serves all tests of a session: whoever starts it first decides what its children need not import.
+multiprocessing.get_context("forkserver").set_forkserver_preload(["tasks.partition.preload", "tests.preload_stages"])
+forkserver.ensure_running()
 
 
 @dataclasses.dataclass(frozen=True)
