@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -164,8 +166,8 @@ def ask(
     """
     from tasks.synthesize import synthesize
 
-    if html is not None and not html.parent.is_dir():
-        raise UsageError(f"--html {html}: the folder does not exist")
+    if html is not None and (html.is_dir() or not html.parent.is_dir()):
+        raise UsageError(f"--html {html} is not the name of a file in a folder that exists")
     result = _retrieve(question, selection)
     answer = synthesize(question, result)
     if html is not None:
@@ -273,6 +275,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit code of a command line."""
     as_json = "--json" in arguments
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
         return code if isinstance(code, int) else 0
@@ -282,6 +285,9 @@ def run(arguments: list[str]) -> int:
     except BinderyError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:
+        if as_json:
+            message, hint = "interrupted", "what is finished is kept; run the command again to go on"
+            terminal.print_json({"error": {"code": "interrupted", "message": message, "hint": hint}})
         terminal.note("interrupted; what is finished is kept, run the command again to go on")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output is gone: its choice, as with `| head`
@@ -297,7 +303,15 @@ def run(arguments: list[str]) -> int:
         if _DEBUG:
             raise
         message = " ".join(f"{type(error).__name__}: {error}".split())
+        if "Failed to reach API" in message:
+            hint = "start it with `prefect server start`, or unset PREFECT_API_URL to use an embedded one"
+            return _fail(BinderyError("Prefect's server at PREFECT_API_URL does not answer", hint, "prefect"), as_json)
         return _fail(BinderyError(message, "BINDERY_DEBUG=1 shows the trace; please report it", "internal"), as_json)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as with Ctrl-C when a service manager or `timeout` asks to."""
+    raise KeyboardInterrupt
 
 
 def _fail(error: BinderyError, as_json: bool) -> int:

@@ -13,6 +13,7 @@ _QUIET = {
     "UNSTRUCTURED_DISABLE_NOTICE": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "HF_HUB_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime reports to its maker otherwise, whatever DO_NOT_TRACK says
     "TOKENIZERS_PARALLELISM": "false",
 }
 for _name, _value in _QUIET.items():

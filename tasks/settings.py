@@ -7,6 +7,7 @@ bound the work and never change what comes out of it; they are not part of any k
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,6 +110,8 @@ def load_settings(**overrides: Any) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"bindery.toml cannot be read: {error}", "mend the file, or move it away") from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
+import difflib
 import io
 import os
 import stat
@@ -25,6 +26,7 @@ SUFFIX = ".meta.json"
 TABLE = "bindery.meta.csv"
 _MAX_JSON_BYTES = 1 << 20
 _MAX_TABLE_BYTES = 64 << 20
+_FIELDS = ("tags", "groups", "date")
 _HINT = 'expected {"tags": ["..."], "groups": ["..."], "date": "YYYY-MM-DD"}'
 
 
@@ -130,6 +132,9 @@ def _metadata(found: Mapping[str, Any]) -> Metadata:
         value = found.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{key} is not a list of strings")
+    for key in found:  # other fields are somebody else's, but a misspelt one would lose what it restricts
+        if key not in _FIELDS and (near := difflib.get_close_matches(key.lower(), _FIELDS, cutoff=0.75)):
+            raise ValueError(f"{key!r} is not a field; {near[0]!r} is")
     date = found.get("date")
     if date is not None:
         datetime.date.fromisoformat(str(date))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.containers import MEMBER, Member, extract_member, list_members
-from tasks.errors import DocumentError, SourceRootError
+from tasks.errors import DocumentError, SourceRootError, UsageError
 from tasks.settings import Limits
 from tasks.sidecars import NO_METADATA, Metadata, Sidecars, is_sidecar, printable
 
@@ -56,6 +56,8 @@ class Listing:
 
 def root_uri(source: str) -> str:
     """The absolute path of a SOURCE argument. Raises SourceRootError for what cannot be one."""
+    if not source:
+        raise UsageError("a SOURCE is empty", "give a file or folder; is a variable unset?")
     if source.startswith("file://"):
         source = source.removeprefix("file://")
     if "://" in source:

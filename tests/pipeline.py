@@ -54,8 +54,16 @@ class InlineWorkers:
 
 @contextlib.contextmanager
 def inline() -> Iterator[None]:
-    """Use `InlineWorkers` in the block."""
-    with patch("tasks.context.Workers", InlineWorkers), patch("tasks.ingest.Workers", InlineWorkers):
+    """Use `InlineWorkers` in the block, one document after the other: pdfium crashes when threads share it."""
+
+    def in_turn(function: Callable[[Any], Any], states: Sequence[Any], threads: int) -> list[Any]:
+        return [function(state) for state in states]
+
+    with (
+        patch("tasks.context.Workers", InlineWorkers),
+        patch("tasks.ingest.Workers", InlineWorkers),
+        patch("tasks.shards._map", in_turn),
+    ):
         yield
 
 

@@ -85,6 +85,8 @@ def detect(name: str, path: Path) -> Detected:
     extension = os.path.splitext(name)[1].lower()
     with open(path, "rb") as file:
         head = file.read(_HEAD)
+    if not head and extension not in _BINARY and extension not in _TEXT:
+        return _unsupported(extension)
     if not head:
         raise DocumentError("empty_file", "the file is empty (0 bytes)", "replace or remove it")
     if head.startswith(_OLE):

@@ -85,6 +85,8 @@ def _compare(candidate: Candidate, published: Published) -> PlannedSource:
     """A candidate against the row published under its uri, before looking at documents."""
     previous = published.sources.get(candidate.uri)
     base = (candidate.uri, candidate.root, candidate.parent)
+    if candidate.skipped and candidate.row is None and previous is not None and not previous.skipped:
+        return PlannedSource("gone", *base, previous=previous, reason=f"now {candidate.skipped}", candidate=candidate)
     if candidate.skipped:
         return PlannedSource(
             "skipped", *base, row=candidate.row, previous=previous, reason=candidate.skipped, candidate=candidate
@@ -144,7 +146,7 @@ def _guard_mass_delete(
     if options.allow_mass_delete:
         return
     held = [row for row in published.sources.values() if not row.skipped]
-    unsupported = [source.previous for source in sources if source.status == "skipped" and source.previous]
+    unsupported = [source.previous for source in sources if source.status == "gone" and source.previous]
     removed = {row.uri for row in (*gone, *unsupported) if not row.skipped}
     removed_rows = [row for row in held if row.uri in removed]
     # A file that was once given by itself is no root that could be unmounted.
@@ -154,7 +156,7 @@ def _guard_mass_delete(
         if lost > MASS_DELETE_SHARE * total:
             raise MassDeleteError(
                 f"{lost} of {total} documents of {root} are gone (first: {min(removed)})",
-                "check that the disk or share is mounted; if they are meant to go, add --allow-mass-delete",
+                "check that the disk or share is mounted; if they are to go: --allow-mass-delete, else --no-prune",
             )
 
 
