@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -33,6 +34,7 @@ class InlineWorkers:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +44,8 @@ class InlineWorkers:
 
     def call(self, fn: Callable[..., T], *args: Any, seconds: float, name: str) -> T:
         try:
-            return fn(*args)
+            with self._one_at_a_time:  # pdfium is not for several threads
+                return fn(*args)
         except DocumentError:
             raise
         except Exception as error:

@@ -193,6 +193,5 @@ def test_runs_killed_with_their_workers_lose_nothing(tmp_path: Path) -> None:
     assert _run_once(docs, lake, None, _ingest_with_workers)[0]
     watcher.end()
 
-    with inline():
-        ingest([docs], tmp_path / "rebuilt")
+    ingest([docs], tmp_path / "rebuilt")
     assert_same_index(lake, tmp_path / "rebuilt")
