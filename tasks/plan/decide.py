@@ -45,6 +45,7 @@ def make_plan(
     sources, gone = _pair_moves(sources, gone)
     if not options.prune:
         untouched, gone = [*untouched, *gone], []
+        sources = [_kept(source) for source in sources]
     _guard_mass_delete(given, published, gone, sources, options)
 
     wanted = _wanted_rows(sources, untouched)
@@ -108,6 +109,11 @@ def _compare(candidate: Candidate, published: Published) -> PlannedSource:
             "changed", *base, row=row, previous=previous, reason="tags, groups or date", candidate=candidate
         )
     return PlannedSource("unchanged", *base, row=row, previous=previous, candidate=candidate)
+
+
+def _kept(source: PlannedSource) -> PlannedSource:
+    """What is there but no document any more stays published where nothing is to be removed."""
+    return source.with_row(source.previous, "unchanged") if source.status == "gone" else source
 
 
 def _described(row: SourceRow) -> tuple[object, ...]:

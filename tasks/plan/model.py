@@ -91,6 +91,9 @@ class PlannedSource:
     def with_status(self, status: Status) -> PlannedSource:
         return dataclasses.replace(self, status=status)
 
+    def with_row(self, row: SourceRow | None, status: Status) -> PlannedSource:
+        return dataclasses.replace(self, row=row, status=status)
+
     def failed(self, error: DocumentError, stage: str, known: bool = False) -> PlannedSource:
         return dataclasses.replace(
             self, status="quarantined", reason=error.message, error=error, stage=stage, known=known

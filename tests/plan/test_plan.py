@@ -373,6 +373,19 @@ def test_members_that_could_not_be_unpacked_are_read_again_on_retry(docs: Path, 
     assert Quarantine(world.storage).records[0].attempts == 2
 
 
+def test_a_source_that_is_no_document_any_more_is_gone_unless_nothing_is_pruned(docs: Path, world: World) -> None:
+    target = docs.parent / "target.txt"
+    (docs / "kept.txt").write_text("kept")
+    world.ingest(docs)
+    (docs / "kept.txt").unlink()
+    (docs / "kept.txt").symlink_to(target)  # broken
+    uri = str(docs / "kept.txt")
+    assert marks(world.ingest(docs, prune=False), docs)["kept.txt"] == "unchanged"
+    assert uri in world.published.sources
+    assert marks(world.ingest(docs), docs)["kept.txt"] == "gone"
+    assert uri not in world.published.sources
+
+
 def test_sidecars_change_rows_and_nothing_else(docs: Path, world: World) -> None:
     world.ingest(docs)
     (docs / "a.txt.meta.json").write_text('{"tags": ["x"], "groups": ["g"]}')
