@@ -37,14 +37,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
-    """Everything that readers shall see after the publish. `spaces` maps a space's name to its dimension.
+    """Everything that readers shall see after the publish.
 
-    A document's `stages` mark its outputs of "partition", "chunk", "summarize" and "embed-<space>".
+    `spaces` maps a space's name to its dimension, `models` to the fingerprint of its model. A document's `stages` mark
+    its outputs of "partition", "chunk", "tag" (where there is one), "summarize" and "embed-<space>".
     """
 
     sources: Sequence[SourceRow]
     documents: Sequence[DocumentRow]
     spaces: Mapping[str, int]
+    models: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
@@ -58,7 +60,7 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     parts = _parts(storage, wanted)
     database = tables.connect(storage)
     current = current_release(storage)
-    if _shows(database, current, parts, wanted.spaces):
+    if _shows(database, current, parts, wanted):
         return current
     heads = [_head(database, part) for part in parts]
     missing = _not_loadable(parts, heads)
@@ -68,7 +70,8 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     counts = collections.Counter[str]()
     for part, head in zip(parts, heads, strict=True):
         lease.check()
-        table = head.table or tables.create(database, part.name, part.schema)
+        # not `head.table or ...`: a table without rows counts as false
+        table = tables.create(database, part.name, part.schema) if head.table is None else head.table
         reconcile(table, part, head.difference)
         tables.maintain(table)
         versions[part.name] = table.version
@@ -80,6 +83,7 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
         tables=versions,
         spaces=dict(wanted.spaces),
         counts={**_no_counts(), **counts, **_wanted_counts(wanted)},
+        models=dict(wanted.models),
     )
     lease.check()
     create_release(storage, release)
@@ -139,7 +143,7 @@ def _content_parts(storage: Storage, documents: Mapping[str, DocumentRow], space
         tables.schema_of(tables.CHUNKS),
         chunked,
         lambda key: content.load_chunks(storage, documents[key], chunked[key]),
-        lambda key: content.loadable(storage, documents[key], "chunk", "summarize"),
+        lambda key: content.loadable(storage, documents[key], "chunk", "summarize", "tag"),
     )
     return [chunks, *(_vectors_part(storage, documents, space, dimension) for space, dimension in spaces.items())]
 
@@ -183,9 +187,11 @@ def _by_key(found: Iterable[row_types.R], key: Callable[[row_types.R], str]) -> 
     return dict(sorted(by_key.items()))
 
 
-def _shows(database: DBConnection, release: Release, parts: Sequence[Part], spaces: Mapping[str, int]) -> bool:
+def _shows(database: DBConnection, release: Release, parts: Sequence[Part], wanted: Wanted) -> bool:
     """Whether the release already shows readers exactly this."""
-    if release.number == 0 or dict(release.spaces) != dict(spaces) or set(release.tables) != {p.name for p in parts}:
+    if release.number == 0 or set(release.tables) != {part.name for part in parts}:
+        return False
+    if dict(release.spaces) != dict(wanted.spaces) or dict(release.models) != dict(wanted.models):
         return False
     for part in parts:
         try:
