@@ -1,8 +1,8 @@
 """Chunk: a document's elements in, the units that are retrieved and shown out.
 
-Tables, pictures and recordings are chunks of their own. Text runs are cut by unstructured's `chunk_by_title`, in o200k
-tokens, after over-long elements were cut at sentences. Headers, footers and page numbers are left out, unless there is
-nothing else.
+Tables, pictures and recordings are chunks of their own; a long recording is one for each window of time. Text runs are
+cut by unstructured's `chunk_by_title`, in o200k tokens, after over-long elements were cut at sentences. Headers,
+footers and page numbers are left out, unless there is nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tasks import stage, tables, tokens
+from tasks import recordings, stage, tables, tokens
 from tasks.headings import contexts
 from tasks.rows import ChunkRow, ElementRow, Kind, Origin, content_id, digest, from_table, to_table
 from tasks.sentences import sentences
@@ -25,7 +25,7 @@ from tasks.storage import Storage
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 _FURNITURE = frozenset({"Header", "Footer", "PageNumber", "PageBreak"})
 _TABLE_FACTOR = 4  # a table stays whole up to this many times max_tokens
 _SEPARATOR = "\n\n"  # between the elements of a chunk, as unstructured has it
@@ -33,6 +33,8 @@ _SEPARATOR = "\n\n"  # between the elements of a chunk, as unstructured has it
 # aligned table stay lines. Partitioning drops private-use characters, so no text holds it.
 _LINE_END = "\ue000"
 _LINE_ENDS = re.compile(rf"\s*{_LINE_END}\s*")
+_SENSORS: dict[str, Kind] = {"image/x-depth": "depth", "image/x-thermal": "thermal", "application/x-imu": "imu"}
+_NOUNS = {"audio": "Recording", "video": "Video"}
 
 
 def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:
@@ -68,7 +70,7 @@ def chunk_elements(
     rows = [row for row in elements if row.category not in _FURNITURE]
     if not any(row.text.strip() or row.media for row in rows):
         rows = list(elements)
-    drafts = [*_own_chunks(rows, settings), *_text_chunks(rows, settings)]
+    drafts = [*_own_chunks(rows, info.title, settings), *_text_chunks(rows, settings)]
     drafts.sort(key=lambda draft: draft.first)  # stable: the parts of one element stay in order
     context = contexts(info.title, rows)
     seen: collections.Counter[str] = collections.Counter()
@@ -100,6 +102,8 @@ def _kind(row: ElementRow) -> Kind:
     media = (row.media_type or "").partition("/")[0] if row.media else ""
     if row.category == "Table":
         return "table"
+    if row.media and row.media_type in _SENSORS:
+        return _SENSORS[row.media_type]
     if media == "audio" or row.category == "Audio":
         return "audio"
     if media == "video" or row.category == "Video":
@@ -107,8 +111,8 @@ def _kind(row: ElementRow) -> Kind:
     return "image" if media == "image" or row.category in ("Image", "Picture", "Figure") else "text"
 
 
-def _own_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[_Draft]:
-    """Tables, whole or in parts, and pictures and recordings, whole."""
+def _own_chunks(rows: Sequence[ElementRow], title: str, settings: ChunkSettings) -> Iterator[_Draft]:
+    """Tables, whole or in parts, pictures and sensors' data, whole, and recordings, in windows."""
     for index, row in enumerate(rows):
         kind = _kind(row)
         if kind == "table":
@@ -116,8 +120,21 @@ def _own_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator
             for part in tables.split(row.text, row.html, limit, tokens.count, cut_text):
                 if part.text or part.html or row.media:
                     yield _Draft(index, kind, part.text, (row,), part.html)
+        elif kind in _NOUNS and row.media and row.time_end is not None:
+            window = settings.audio_seconds if kind == "audio" else settings.video_seconds
+            yield from _windows(index, kind, row, title or _NOUNS[kind], window, settings.max_windows)
         elif kind != "text" and (row.text.strip() or row.media):
             yield _Draft(index, kind, row.text.strip(), (row,))
+
+
+def _windows(index: int, kind: Kind, row: ElementRow, title: str, window: float, most: int) -> Iterator[_Draft]:
+    """A recording by ranges of time: the first says what the recording is, the others where in it they are."""
+    begin, end = row.time_start or 0.0, row.time_end or 0.0
+    whole = recordings.clock(end)
+    for number, (start, stop) in enumerate(recordings.windows(end - begin, window, most)):
+        start, stop = round(begin + start, 3), round(begin + stop, 3)
+        text = f"{title}, {recordings.span(start, stop)} of {whole}" if number else row.text.strip()
+        yield _Draft(index, kind, text, (dataclasses.replace(row, time_start=start, time_end=stop),))
 
 
 def _text_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[_Draft]:

@@ -12,23 +12,25 @@ import dataclasses
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import orjson
 
-from tasks.errors import LakeError
+from tasks.errors import DocumentError, LakeError
 from tasks.lease import Lease, hold
 from tasks.storage import Storage, open_storage
 
-FORMAT = 1
+FORMAT = 2
+_BLOCK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Release:
     """One published, immutable state of the index: the version of each table that readers see.
 
-    `tables` maps a table's name to its version; `spaces` maps a space's name to its dimension; `counts` is what
-    `bindery status` shows without opening the index.
+    `tables` maps a table's name to its version; `spaces` maps a space's name to its dimension, `models` to the
+    fingerprint of its model; `counts` is what `bindery status` shows without opening the index.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Release:
     tables: Mapping[str, int]
     spaces: Mapping[str, int]
     counts: Mapping[str, int]
+    models: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 NO_RELEASE = Release(0, "", "", {}, {}, {})
@@ -75,7 +78,10 @@ def open_lake(uri: str, create: bool = False) -> Lake:
         raise LakeError(f"lake.json of {uri} is damaged: {error}", "restore it from a backup") from error
     if found != FORMAT:
         age = "newer than this bindery" if found > FORMAT else "older than this bindery can read"
-        raise LakeError(f"the lake at {uri} has format {found}, {age} (format {FORMAT})", "use a matching version")
+        raise LakeError(
+            f"the lake at {uri} has format {found}, {age} (format {FORMAT})",
+            "use a matching version, or ingest into a new lake",
+        )
     return Lake(identity, storage)
 
 
@@ -96,6 +102,27 @@ def put_blob(storage: Storage, data: bytes, extension: str) -> str:
     if not storage.exists(path):
         storage.write(path, data)
     return path
+
+
+def put_file(storage: Storage, source: Path, extension: str) -> str:
+    """`put_blob` for a file that may be larger than the memory. Raises DocumentError if it changes meanwhile."""
+    with open(source, "rb") as file:
+        name = hashlib.file_digest(file, "sha256").hexdigest()
+        path = f"blobs/{name[:2]}/{name}.{extension}"
+        if not storage.exists(path):
+            file.seek(0)
+            storage.write(path, _blocks(file, name))
+    return path
+
+
+def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """A file's bytes; the error comes before the last of them is kept."""
+    found = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        found.update(block)
+        yield block
+    if found.hexdigest() != name:
+        raise DocumentError("changed_while_reading", "the file changed while it was kept", "run again")
 
 
 def current_release(storage: Storage) -> Release:

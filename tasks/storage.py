@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +27,7 @@ class Storage(Protocol):
     def exists(self, path: str) -> bool: ...
     def size(self, path: str) -> int: ...
     def read(self, path: str) -> bytes: ...
-    def write(self, path: str, data: bytes, durable: bool = False) -> None: ...
+    def write(self, path: str, data: bytes | Iterable[bytes], durable: bool = False) -> None: ...
     def create(self, path: str, data: bytes) -> bool: ...
     def list(self, folder: str) -> list[str]: ...
     def delete(self, path: str) -> None: ...
@@ -56,8 +56,9 @@ class LocalStorage:
     def read(self, path: str) -> bytes:
         return self.local(path).read_bytes()
 
-    def write(self, path: str, data: bytes, durable: bool = False) -> None:
-        """Replace `path` by `data` atomically; `durable` waits until it would survive a power cut."""
+    def write(self, path: str, data: bytes | Iterable[bytes], durable: bool = False) -> None:
+        """Replace `path` by `data`, given whole or in blocks, atomically; `durable` waits until it would survive a
+        power cut. An error while the blocks are made leaves nothing behind."""
         with self._temporary(path, data, durable) as temporary:
             os.replace(temporary, self.local(path))
 
@@ -89,7 +90,7 @@ class LocalStorage:
         self.local(path).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _temporary(self, path: str, data: bytes, durable: bool) -> Iterator[str]:
+    def _temporary(self, path: str, data: bytes | Iterable[bytes], durable: bool) -> Iterator[str]:
         folder = self.local(path).parent
         folder.mkdir(parents=True, exist_ok=True)
         name = str(folder / f".tmp-{secrets.token_hex(8)}")
@@ -97,7 +98,7 @@ class LocalStorage:
         handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.writelines((data,) if isinstance(data, bytes) else data)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())

@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Sequence
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 PNG_SIZE = (120, 80)
@@ -183,13 +185,72 @@ def make_eml(path: Path, html: bool = True) -> Path:
     return path
 
 
-def make_wav(path: Path, seconds: float = 0.5, rate: int = 16_000) -> Path:
+def make_wav(path: Path, seconds: float = 0.5, rate: int = 16_000, level: int = 0x1000) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(b"\x00\x10" * int(seconds * rate))
+        file.writeframes(level.to_bytes(2, "little") * int(seconds * rate))
     return path
+
+
+def make_video(
+    path: Path,
+    seconds: float = 2.0,
+    *,
+    codec: str | None = "mpeg4",
+    sound: str | None = None,
+    size: tuple[int, int] = (64, 48),
+    form: str | None = None,
+    title: str = "",
+    early_index: bool = False,
+) -> Path:
+    """A video of ten frames a second in which a bar grows; without a `codec`, only its sound."""
+    import av
+
+    options = {"movflags": "+faststart"} if early_index else {}
+    with av.open(str(path), "w", format=form, options=options) as container:
+        if title:
+            container.metadata["title"] = title
+        pictures: Any = container.add_stream(codec, rate=10) if codec else None
+        tone: Any = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        if pictures is not None:
+            pictures.width, pictures.height = size
+            pictures.pix_fmt = "yuv420p"
+            for number in range(round(seconds * 10)):
+                pixels = np.full((size[1], size[0], 3), 40, np.uint8)
+                pixels[:, : 4 + number % size[0]] = (200, 120, 40)
+                container.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(pictures.encode(None))
+        if tone is not None:
+            wave_form = np.sin(np.arange(round(seconds * 48_000)) / 20).astype(np.float32)[None] / 3
+            for start in range(0, wave_form.shape[1], 1024):
+                frame = av.AudioFrame.from_ndarray(wave_form[:, start : start + 1024], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = 48_000, start
+                container.mux(tone.encode(frame))
+            container.mux(tone.encode(None))
+    return path
+
+
+def make_array(path: Path, values: np.ndarray) -> Path:
+    with open(path, "wb") as file:
+        np.save(file, values)
+    return path
+
+
+def depth_map(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Millimetres in 16 bits: 400 in the first row to 7900 in the last, and a corner that was not measured."""
+    rows = np.linspace(400, 7900, size[1]).round().astype(np.uint16)
+    values = np.repeat(rows[:, None], size[0], axis=1)
+    values[:5, :5] = 0
+    return Image.fromarray(values)
+
+
+def motion(samples: int = 200) -> np.ndarray:
+    """(samples, 6) float32: a slow swing."""
+    times = np.arange(samples)[:, None] / 50
+    swing: np.ndarray = np.sin(times * np.arange(1, 7)[None]).astype(np.float32)
+    return swing
 
 
 def make_zip(path: Path, members: dict[str, bytes]) -> Path:

@@ -27,14 +27,18 @@ from tasks.report.run import RunReport, SourceReport
 from tasks.retrieve import retrieve
 from tasks.rows import ChunkRow
 from tests.files import (
+    depth_map,
     encoded,
     encrypt_pdf,
+    make_array,
     make_docx,
     make_eml,
     make_pdf,
     make_pptx,
+    make_video,
     make_wav,
     make_xlsx,
+    motion,
     picture,
 )
 from tests.pipeline import ingest, opened
@@ -230,7 +234,10 @@ def laughing(root: str, secret: Path) -> str:
 
 
 def empty_files() -> dict[str, Case]:
-    extensions = ("txt", "md", "html", "csv", "eml", "pdf", "docx", "xlsx", "pptx", "png", "jpg", "wav", "mp3", "zip")
+    extensions = (
+        "txt", "md", "html", "csv", "eml", "pdf", "docx", "xlsx", "pptx", "png", "jpg", "wav", "mp3", "zip",
+        "mp4", "mov", "mkv", "webm", "avi", "m4a", "ogg", "depth.png", "thermal.npy", "imu.npy", "imu.csv",
+    )  # fmt: skip
     return {f"empty.{extension}": failed(b"", "empty_file", "0 bytes") for extension in extensions}
 
 
@@ -263,6 +270,59 @@ def truncated_files(make: Maker) -> dict[str, Case]:
         "cut.eml": dataclasses.replace(read(half(mail), "harbour"), warns="it may be cut off"),
     }
     return cases
+
+
+class Bomb:
+    """What unpickling would do: leave a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def media_files(make: Maker) -> dict[str, Case]:
+    """Recordings, videos and arrays that are cut off, empty, of another shape, or claim what they do not hold."""
+    video = make(make_video, 2.0, name="made.mp4")
+    early = make(make_video, 10.0, name="early.mp4", early_index=True)
+    pictures, index = video.index(b"mdat") + 4, video.index(b"moov") - 4
+    sound = make(make_video, 1.0, name="sound.mp4", codec=None, sound="aac")
+    garbage = np.random.default_rng(2).bytes(20_000)
+    pickled = np.array([Bomb(make.folder.parent / "unpickled"), None], dtype=object)
+    claim = make(make_array, motion(20)).replace(b"(20, 6), ", b"(9999999999999, 6), ")
+    return {
+        "cut.mp4": failed(half(video), "malformed", "the video cannot be read"),
+        "cut-early.mp4": dataclasses.replace(read(early[: len(early) * 2 // 3], "Video, "), warns="it may be cut off"),
+        "sound-only.mp4": read(sound, "Recording, 1.0 s"),
+        "text-inside.mp4": failed(b"This was never a film.", "wrong_content", "not an MPEG-4 video"),
+        "garbage.mkv": failed(b"\x1a\x45\xdf\xa3" + garbage, "malformed", "the video cannot be read"),
+        "garbage.mp4": failed(video[:40] + garbage, "malformed", "the video cannot be read"),
+        "garbage.avi": failed(b"RIFF\0\x40\0\0AVI " + garbage, "no_frames", "neither pictures nor sound"),
+        "garbage.ogg": failed(b"OggS" + garbage, "malformed", "the recording cannot be read"),
+        "no-frames.mp4": failed(
+            video[:pictures] + bytes(index - pictures) + video[index:], "no_frames", "no picture of the video"
+        ),
+        "blink.wav": read(make(make_wav, 0.1), "Recording, 0.1 s"),
+        "silence.wav": read(make(make_wav, 25.0, level=0), "Recording, 0:10–0:20 of 0:25"),
+        "empty.npy": Case(b"", skipped="unsupported type .npy unless its name says"),
+        "array.npy": Case(make(make_array, motion()), skipped="unsupported type .npy unless its name says"),
+        "five.imu.npy": failed(make(make_array, motion()[:, :5]), "wrong_shape", "expected 6 channels"),
+        "words.imu.csv": failed(b"a,b,c,d,e,f\n1,2,three,4,5,6\n", "malformed", "not a table of numbers"),
+        "nan.imu.npy": failed(make(make_array, motion() * np.nan), "malformed", "none of its values"),
+        "pickled.imu.npy": failed(make(make_pickled, pickled), "malformed", "pickled Python objects"),
+        "claims.imu.npy": failed(claim, "too_large", "59,999,999,999,994 values"),
+        "cut.depth.npy": failed(half(make(make_array, np.ones((60, 80)))), "malformed", "the array is cut off"),
+        "colour.depth.png": failed(encoded(picture()), "wrong_shape", "expected a depth map of one channel, found 3"),
+        "cut.thermal.jpg": failed(half(encoded(picture(), "JPEG")), "malformed", "cannot be decoded"),
+        "text-inside.depth.png": failed(b"never a map", "wrong_content", "is not PNG, TIFF or NPY"),
+    }
+
+
+def make_pickled(path: Path, values: np.ndarray) -> Path:
+    with open(path, "wb") as file:
+        np.save(file, values, allow_pickle=True)
+    return path
 
 
 def half(data: bytes) -> bytes:
@@ -482,6 +542,9 @@ def good_files(make: Maker) -> dict[str, Case]:
         "good/report.pdf": read(make.pdf("The marsh harrier nests were counted twice."), "marsh harrier nests"),
         "good/letter.docx": read(make.docx("The warden paid for the wooden hide."), "wooden hide"),
         "good/budget.xlsx": read(make(make_xlsx, name="x.xlsx"), "1234567.125"),
+        "good/hide.mp4": read(make(make_video, 1.0, name="x.mp4", title="View from the hide"), "View from the hide"),
+        "good/reeds.depth.png": read(encoded(depth_map()), "Depth map, 64 × 48, 0.4–7.9 m"),
+        "good/raft.imu.npy": read(make(make_array, motion(300)), "Motion recording (IMU), 300 samples"),
     }
 
 
@@ -579,8 +642,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, limits: None, server: tuple[in
     port, requests = server
     make = Maker(folder / "make")
     groups = (
-        empty_files(), truncated_files(make), mislabelled_files(make), bombs(make, secret), texts(), mails(make),
-        active_content(make, port, secret), good_files(make), heavy_files(),
+        empty_files(), truncated_files(make), media_files(make), mislabelled_files(make), bombs(make, secret), texts(),
+        mails(make), active_content(make, port, secret), good_files(make), heavy_files(),
     )  # fmt: skip
     cases = {name: case for group in groups for name, case in group.items()}
     assert len(cases) == sum(map(len, groups))

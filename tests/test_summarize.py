@@ -15,7 +15,7 @@ from tasks.stage import StageInfo, StageOutput
 from tasks.storage import LocalStorage
 from tasks.summarize import STAGE_VERSION, recipe, summarize_chunks, summarize_document
 
-EVERY = SummarizeSettings(kinds=("text", "table", "image", "audio", "video"), max_characters=200)
+EVERY = SummarizeSettings(kinds=("text", *SummarizeSettings().kinds), max_characters=200)
 CHUNK = ChunkRow(
     chunk_id="c",
     doc_id="d",
@@ -91,13 +91,24 @@ def test_picture_without_words() -> None:
 
 def test_recordings() -> None:
     summary = summary_of(kind="audio", text="Title: Earnings call", context="Call", time_start=0.0, time_end=3725.2)
-    assert summary == "Call\nRecording, 0:00 to 62:05. Title: Earnings call"
+    assert summary == "Call\nRecording, 0:00 to 1:02:05. Title: Earnings call"
     assert summary_of(kind="video") == "Video."
+    window = summary_of(kind="video", text="Tour, 0:10–0:20 of 1:00", context="Tour", time_start=10.0, time_end=20.0)
+    assert window == "Tour\nVideo, 0:10 to 0:20."  # the time once, and the title once
+
+
+def test_what_sensors_measured() -> None:
+    assert summary_of(kind="depth", text="Depth map, 64 × 48, 0.4–7.9 m") == "Depth map, 64 × 48, 0.4–7.9 m"
+    assert [summary_of(kind=kind) for kind in ("depth", "thermal", "imu")] == [
+        "Depth map",
+        "Thermal picture",
+        "Motion recording",
+    ]
 
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.sampled_from(["text", "table", "image", "audio"]),
+    st.sampled_from(["text", "table", "image", "audio", "depth"]),
     st.text(max_size=800) | st.text(st.sampled_from("ab. |\n中文。"), max_size=800),
     st.text(max_size=200),
     st.integers(80, 300),

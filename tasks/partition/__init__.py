@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from tasks.partition.detect import AUDIO, DOCX, EML, IMAGES, PDF, PPTX, XLSX
+from tasks.partition.detect import AUDIO, DEPTH, DOCX, EML, IMAGES, IMU, PDF, PPTX, THERMAL, VIDEO, XLSX
 
 if TYPE_CHECKING:
     from tasks.isolation import Workers
@@ -40,6 +40,12 @@ _NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "text/tab-separated-values": ((), ("encodings",)),
     **dict.fromkeys(IMAGES, ((*_OCR, "max_pixels"), ("ocr", "pictures"))),
     **dict.fromkeys(AUDIO, ((), ("audio",))),
+    **dict.fromkeys(VIDEO, (("max_pixels",), ("video",))),
+    "audio/mp4": (("max_pixels",), ("video",)),
+    "audio/ogg": ((), ("audio", "video")),
+    DEPTH: (("max_pixels",), ("pictures",)),
+    THERMAL: (("max_pixels",), ("pictures",)),
+    IMU: (("max_pixels",), ()),
 }
 
 

@@ -13,6 +13,7 @@ _PACKAGES = {
     "xlsx": "openpyxl",
     "pictures": "pillow",
     "audio": "soundfile",
+    "video": "av",
     "encodings": "charset-normalizer",
     "html": "lxml",
     "markdown": "markdown",

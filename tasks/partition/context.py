@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from pathlib import Path
 
-from tasks.lake import put_blob
+from tasks.lake import put_blob, put_file
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import Storage
 
@@ -14,9 +15,6 @@ _EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
     "image/gif": "gif",
-    "audio/wav": "wav",
-    "audio/mpeg": "mp3",
-    "audio/flac": "flac",
 }
 
 
@@ -44,6 +42,10 @@ class PartContext:
     def blob(self, data: bytes, media_type: str) -> str:
         """Keep raw media in the lake; returns its path."""
         return put_blob(self.storage, data, _EXTENSIONS[media_type])
+
+    def keep(self, path: Path, extension: str) -> str:
+        """Keep a whole file in the lake, however large it is; returns its path there."""
+        return put_file(self.storage, path, extension)
 
     def warn(self, message: str) -> None:
         if message not in self.warnings:

@@ -2,6 +2,9 @@
 
 In: a name and a path. Out: `Detected`. Reads the head of the file and the directory of a zip, nothing else; imports
 the standard library only, because fast commands use it on every file of a corpus.
+
+What a sensor measured looks like any picture or table, so its name says it, before the extension: `NAME.depth.png`,
+`.tiff` or `.npy`; `NAME.thermal.png`, `.jpg`, `.tiff` or `.npy`; `NAME.imu.npy` or `.csv`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.errors import DocumentError
+from tasks.partition.signatures import NPY, signature
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -23,7 +27,9 @@ ZIP = "application/zip"
 EML = "message/rfc822"
 OFFICE = frozenset({DOCX, PPTX, XLSX})
 IMAGES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/webp", "image/bmp"})
-AUDIO = frozenset({"audio/wav", "audio/mpeg", "audio/flac"})
+AUDIO = frozenset({"audio/wav", "audio/mpeg", "audio/flac", "audio/mp4", "audio/ogg"})
+VIDEO = frozenset({"video/mp4", "video/quicktime", "video/x-matroska", "video/webm", "video/x-msvideo"})
+DEPTH, THERMAL, IMU = "image/x-depth", "image/x-thermal", "application/x-imu"
 
 _TEXT = {
     ".txt": "text/plain",
@@ -54,7 +60,26 @@ _BINARY = {
     ".wav": "a WAV recording",
     ".mp3": "an MP3 recording",
     ".flac": "a FLAC recording",
+    ".m4a": "an MPEG-4 recording",
+    ".m4b": "an MPEG-4 recording",
+    ".ogg": "an Ogg recording",
+    ".oga": "an Ogg recording",
+    ".opus": "an Ogg recording",
+    ".mp4": "an MPEG-4 video",
+    ".m4v": "an MPEG-4 video",
+    ".mov": "a QuickTime video",
+    ".mkv": "a Matroska video",
+    ".webm": "a WebM video",
+    ".avi": "an AVI video",
 }
+# By what stands before the extension: the type, the extensions that mean it, and the content that it may be.
+_SENSORS = {
+    ".depth": (DEPTH, (".png", ".tif", ".tiff", ".npy"), ("image/png", "image/tiff", NPY)),
+    ".thermal": (
+        THERMAL, (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"), ("image/png", "image/jpeg", "image/tiff", NPY)
+    ),
+    ".imu": (IMU, (".npy", ".csv"), (NPY, "text/csv")),
+}  # fmt: skip
 _OFFICE_EXTENSIONS = frozenset({".docx", ".pptx", ".xlsx"})
 _HEAD = 4096
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -85,6 +110,8 @@ def detect(name: str, path: Path) -> Detected:
     extension = os.path.splitext(name)[1].lower()
     with open(path, "rb") as file:
         head = file.read(_HEAD)
+    if sensor := _sensor(name, extension):
+        return _measured(*sensor, extension, head)
     if not head and extension not in _BINARY and extension not in _TEXT:
         return _unsupported(extension)
     if not head:
@@ -93,8 +120,8 @@ def detect(name: str, path: Path) -> Detected:
         return _ole(extension)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(extension, path)
-    media_type = _signature(head, extension)
-    if media_type is not None:
+    media_type = signature(head, extension, extension in _TEXT)
+    if media_type is not None and media_type != NPY:
         return Detected(media_type)
     if extension in _BINARY:
         raise DocumentError(
@@ -106,48 +133,33 @@ def detect(name: str, path: Path) -> Detected:
 
 
 def _unsupported(extension: str) -> Detected:
+    if extension == ".npy":
+        return Detected(None, "unsupported type .npy unless its name says what it measures: NAME.depth.npy, "
+                        "NAME.thermal.npy or NAME.imu.npy")  # fmt: skip
     return Detected(None, f"unsupported type {extension}" if extension else "unsupported type (no extension)")
 
 
-def _signature(head: bytes, extension: str) -> str | None:
-    """The media type that the first bytes prove."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "image/tiff"
-    if head.startswith(b"RIFF") and head[8:12] in (b"WEBP", b"WAVE"):
-        return "image/webp" if head[8:12] == b"WEBP" else "audio/wav"
-    if (
-        head.startswith(b"BM")
-        and head[6:10] == b"\0\0\0\0"
-        and head[14:18] in (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
-    ):
-        return "image/bmp"
-    if head.startswith(b"fLaC"):
-        return "audio/flac"
-    if head.startswith(b"ID3") or (extension == ".mp3" and _is_mpeg_frame(head)):
-        return "audio/mpeg"
-    if b"%PDF-" in head[:1024] and (
-        extension not in _TEXT or head.lstrip(b"\xef\xbb\xbf\0 \t\r\n").startswith(b"%PDF-")
-    ):
-        return PDF  # readers accept junk before the header; a text that mentions it is still a text
-    return None
+def _sensor(name: str, extension: str) -> tuple[str, str, tuple[str, ...]] | None:
+    """Where a name promises what a sensor measured: how, the type, and the content that it may be."""
+    suffix = os.path.splitext(os.path.splitext(name)[0])[1].lower()
+    media_type, extensions, contents = _SENSORS.get(suffix, ("", (), ()))
+    return (suffix, media_type, contents) if extension in extensions else None
 
 
-def _is_mpeg_frame(head: bytes) -> bool:
-    """An MPEG audio frame header: sync, then a version, layer, bit rate and sample rate that exist."""
-    head = head.lstrip(b"\0")
-    return (
-        len(head) > 3
-        and head[0] == 0xFF
-        and head[1] & 0xE0 == 0xE0
-        and head[1] >> 3 & 3 != 1
-        and head[1] >> 1 & 3 != 0
-        and head[2] >> 4 not in (0, 15)
-        and head[2] >> 2 & 3 != 3
-    )
+def _measured(suffix: str, media_type: str, contents: tuple[str, ...], extension: str, head: bytes) -> Detected:
+    if not head:
+        raise DocumentError("empty_file", "the file is empty (0 bytes)", "replace or remove it")
+    found = signature(head, extension, extension in _TEXT)
+    if found is None and extension == ".csv":
+        found = _text(extension, head).media_type
+    if found not in contents:
+        *others, last = (content.rpartition("/")[2].removeprefix("x-").upper() for content in contents)
+        raise DocumentError(
+            "wrong_content",
+            f"named {suffix}{extension} but its content is not {', '.join(others)} or {last}",
+            "check how it was saved, or leave the word out of its name",
+        )
+    return Detected(media_type)
 
 
 def _ole(extension: str) -> Detected:

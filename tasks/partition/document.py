@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tasks import stage
 from tasks.errors import DocumentError
-from tasks.partition import audio, delimited, detect, image, mail, office, pdf, sheets, text
+from tasks.partition import audio, delimited, detect, image, mail, office, pdf, sensors, sheets, text, video
 from tasks.partition.context import PartContext
 from tasks.partition.finish import document_title, finish
 from tasks.rows import ElementRow, digest, from_table, to_table
@@ -40,6 +40,11 @@ FAMILIES: dict[str, Callable[[Path, PartContext], list[ElementRow]]] = {
     "text/plain": text.partition_plain,
     **dict.fromkeys(detect.IMAGES, image.partition),
     **dict.fromkeys(detect.AUDIO, audio.partition),
+    **dict.fromkeys(detect.VIDEO, video.partition),
+    "audio/mp4": video.partition,  # the same container, whatever is in it
+    detect.DEPTH: sensors.partition_map,
+    detect.THERMAL: sensors.partition_map,
+    detect.IMU: sensors.partition_imu,
 }
 PAGED = frozenset({detect.PDF, "image/tiff"})
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tasks.containers import ZIP
 from tasks.errors import MassDeleteError
+from tasks.partition.detect import DEPTH, IMU, THERMAL
 from tasks.plan.model import Candidate, Plan, PlannedSource, PlanOptions, Published, Scope
 from tasks.plan.scan import Scanner, Unpack
 from tasks.quarantine import Record, by_source
@@ -21,7 +22,9 @@ from tasks.work import DocumentWork
 
 MASS_DELETE_SHARE = 0.2
 
-# Where sources of one content have names of different types, the type that keeps more structure decides.
+# Where sources of one content have names of different types, the type that keeps more structure decides: first what a
+# name says that a sensor measured, then what content alone shows, then the text family in this order.
+_MEASURED = (DEPTH, THERMAL, IMU)
 _STRUCTURE = ("text/html", "text/markdown", "text/csv", "text/tab-separated-values", "message/rfc822", "text/plain")
 
 
@@ -178,6 +181,8 @@ def _media_types(rows: Iterable[SourceRow]) -> dict[str, str]:
         found[row.doc_id].add(row.media_type)
 
     def rank(media_type: str) -> tuple[int, str]:
+        if media_type in _MEASURED:
+            return -2, media_type
         return _STRUCTURE.index(media_type) if media_type in _STRUCTURE else -1, media_type
 
     return {doc_id: min(types, key=rank) for doc_id, types in found.items()}

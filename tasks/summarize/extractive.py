@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from tasks import tables
+from tasks import recordings, tables
 from tasks.rows import ChunkRow
 from tasks.sentences import sentences
 
@@ -22,7 +22,16 @@ _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _CJK = re.compile(rf"[{_CJK_RANGES}]")
 _FIRST_BONUS = 0.15  # the first sentence of a paragraph tends to be its topic
 _ALIKE = 0.7  # a sentence sharing this much of its weight with those chosen adds nothing
-_NOUNS = {"text": "Text", "table": "Table", "image": "Picture", "audio": "Recording", "video": "Video"}
+_NOUNS = {
+    "text": "Text",
+    "table": "Table",
+    "image": "Picture",
+    "audio": "Recording",
+    "video": "Video",
+    "depth": "Depth map",
+    "thermal": "Thermal picture",
+    "imu": "Motion recording",
+}
 
 
 def summaries(chunks: Sequence[ChunkRow], limit: int) -> list[str]:
@@ -37,7 +46,7 @@ def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
     if chunk.kind == "table":
         body = _table(chunk, room)
     elif chunk.kind in ("audio", "video"):
-        body = clip(" ".join([_recording(chunk), *chunk.text.split()]), room)
+        body = clip(_recording(chunk), room)
     else:
         body = best_sentences(chunk.text, room, weights)
     if not body:
@@ -100,14 +109,13 @@ def _table(chunk: ChunkRow, limit: int) -> str:
 
 
 def _recording(chunk: ChunkRow) -> str:
+    """What it is, from when to when, and its text, unless that says no more than the time."""
+    noun = _NOUNS[chunk.kind]
     if chunk.time_end is None:
-        return f"{_NOUNS[chunk.kind]}."
-    return f"{_NOUNS[chunk.kind]}, {_clock(chunk.time_start or 0)} to {_clock(chunk.time_end)}."
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+        return f"{noun}. {chunk.text}"
+    start, end = chunk.time_start or 0.0, chunk.time_end
+    told = "" if recordings.span(start, end) in chunk.text else f" {chunk.text}"
+    return f"{noun}, {recordings.clock(start)} to {recordings.clock(end)}.{told}"
 
 
 def _terms(text: str) -> list[str]:

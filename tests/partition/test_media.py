@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import DocumentError
+from tasks.lake import put_blob, put_file
 from tasks.rows import Box, ElementRow
-from tests.files import encoded, make_wav, picture
+from tasks.storage import LocalStorage
+from tests.files import encoded, make_video, make_wav, picture
 from tests.partition.conftest import Partition
 
 
@@ -97,3 +101,38 @@ def test_tags_of_a_recording(tmp_path: Path, partition: Partition) -> None:
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DocumentError):
         partition(path, "audio/flac")
+
+
+def test_a_short_recording_and_one_of_a_codec_that_only_some_read(tmp_path: Path, partition: Partition) -> None:
+    (row,), _ = partition(make_wav(tmp_path / "a.wav", seconds=0.1), "audio/wav")
+    assert (row.text, row.time_end) == ("Recording, 0.1 s, 16 kHz, mono", 0.1)
+    speech = make_video(tmp_path / "a.ogg", 1.0, codec=None, sound="flac", form="ogg")  # FLAC in Ogg
+    (row,), _ = partition(speech, "audio/ogg")
+    assert (row.category, row.text, row.media_type) == ("Audio", "Recording, 1.0 s, 48 kHz, mono", "audio/ogg")
+
+
+def test_a_file_is_kept_whole_or_not_at_all(tmp_path: Path, storage: LocalStorage) -> None:
+    data = bytes(range(256)) * 20_000
+    (tmp_path / "a").write_bytes(data)
+    path = put_file(storage, tmp_path / "a", "mp4")
+    assert path == put_blob(storage, data, "mp4") and storage.read(path) == data
+
+    def changing() -> Iterator[bytes]:
+        yield b"the beginning"
+        raise DocumentError("changed_while_reading", "the file changed", "run again")
+
+    with pytest.raises(DocumentError):
+        storage.write("blobs/x", changing())
+    folder = storage.local("blobs")
+    assert sorted(file.name for file in folder.rglob("*") if file.is_file()) == [path.rsplit("/", 1)[-1]]
+
+
+def test_a_file_that_changes_while_it_is_kept_is_noticed(
+    tmp_path: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"as it is now")
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: hashlib.sha256(b"as it was"))
+    with pytest.raises(DocumentError) as caught:
+        put_file(storage, tmp_path / "a", "mp4")
+    assert caught.value.code == "changed_while_reading"
+    assert not [file for file in storage.local("blobs").rglob("*") if file.is_file()]

@@ -12,8 +12,8 @@ from tasks import partition, stage
 from tasks.errors import DocumentError
 from tasks.isolation import Workers
 from tasks.partition.capabilities import resolve_capabilities
-from tasks.partition.detect import AUDIO, DOCX, EML, IMAGES, OFFICE, PDF
-from tasks.partition.document import PART
+from tasks.partition.detect import AUDIO, DEPTH, DOCX, EML, IMAGES, IMU, OFFICE, PDF, THERMAL, VIDEO
+from tasks.partition.document import FAMILIES, PART
 from tasks.rows import ElementRow, from_table
 from tasks.settings import Limits, PartitionSettings, Settings
 from tasks.stage import StageRef
@@ -123,5 +123,7 @@ def test_a_recipe_holds_what_its_type_needs_and_no_more() -> None:
     off = partition.recipe(Settings(partition=PartitionSettings(ocr=False)), capabilities, PDF)
     assert dict(off.settings).keys() == {"ocr", "min_picture_px", "max_pixels"}
     assert set(off.capabilities) == {"pdf", "pictures"}
-    for media_type in (EML, *OFFICE, *IMAGES, *AUDIO):
-        partition.recipe(settings, capabilities, media_type)
+    assert dict(partition.recipe(settings, capabilities, "video/mp4").capabilities).keys() == {"video"}
+    for media_type in (EML, *OFFICE, *IMAGES, *AUDIO, *VIDEO, DEPTH, THERMAL, IMU):
+        assert partition.recipe(settings, capabilities, media_type).settings or media_type in (AUDIO - {"audio/mp4"})
+    assert set(FAMILIES) == set(partition._NEEDS)

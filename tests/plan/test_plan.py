@@ -409,6 +409,17 @@ def test_one_content_under_names_of_two_types(docs: Path, world: World) -> None:
     assert world.published.documents[doc_id].media_type == "text/plain"
 
 
+def test_a_name_that_says_what_was_measured_counts_more_than_one_that_does_not(docs: Path, world: World) -> None:
+    content = b"\x89PNG\r\n\x1a\n and more"
+    (docs / "a.png").write_bytes(content)
+    world.ingest(docs)
+    doc_id = world.published.sources[str(docs / "a.png")].doc_id
+    assert world.published.documents[doc_id].media_type == "image/png"
+    (docs / "z.depth.png").write_bytes(content)
+    world.ingest(docs)
+    assert world.published.documents[doc_id].media_type == "image/x-depth"
+
+
 def test_only_holds_everything_else_as_it_is(docs: Path, world: World) -> None:
     world.ingest(docs)
     (docs / "a.txt").write_text("edited a")
