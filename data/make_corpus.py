@@ -6,7 +6,8 @@
     facts ──► one function per file ──► OUT_DIR, questions.jsonl
 
 With the same versions of the libraries, a second run writes the same bytes: dates are fixed, noise is seeded. Another
-version of Pillow (JPEG, PNG, font), zlib, reportlab or the Office libraries may change bytes, never what a file says.
+version of Pillow (JPEG, PNG, font), zlib, reportlab, PyAV or the Office libraries may change bytes, never what a file
+says.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from corpus_files import annual_report, media, office, texts
+from corpus_files import annual_report, media, office, recorded, texts
 from corpus_files.questions import QUESTIONS
 
 FILES: dict[str, Callable[[], bytes]] = {
@@ -33,6 +34,16 @@ FILES: dict[str, Callable[[], bytes]] = {
     "media/caution-sign.jpg": media.warning_sign,
     "media/harborview-dashboard.png": media.dashboard,
     "media/surge-alarm.wav": media.surge_alarm,
+    "media/siren.png": recorded.siren_picture,
+    "media/siren.wav": recorded.siren_sound,
+    "media/bell.png": recorded.bell_picture,
+    "media/bell.wav": recorded.bell_sound,
+    "media/clock.png": recorded.clock_picture,
+    "media/clock.wav": recorded.clock_sound,
+    "media/mooring-buoy.mp4": recorded.buoy_video,
+    "media/mooring-buoy.imu.csv": recorded.buoy_motion,
+    "media/quay.depth.png": recorded.quay_depth,
+    "media/pump-motor.thermal.png": recorded.motor_thermal,
 }
 
 

@@ -8,7 +8,6 @@ Heavy libraries are imported by the command that needs them: `status` answers in
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import sys
@@ -21,39 +20,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from flows import terminal
+from flows.search_options import Lake, Selection, Terms, lake_uri, retrieve_selected
 from tasks.errors import BinderyError, UsageError
 
 if TYPE_CHECKING:
     from tasks.report.run import RunReport
-    from tasks.retrieve import SearchResult
 
 QUARANTINED = 3
 INTERRUPTED = 130
 _DEBUG = bool(os.environ.get("BINDERY_DEBUG"))
 
-Kind = Literal["text", "table", "image", "audio", "video"]
 Profile = Literal["local", "openai"]
-Lake = Annotated[str | None, Parameter(help="Folder of the lake. [default: data/lake, or BINDERY_LAKE]")]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
-@Parameter(name="*")
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Where to search and for what kind of hit: the options that `search` and `ask` share."""
-
-    lake: Lake = None
-    k: Annotated[int, Parameter(name=["-k", "--limit"], help="How many hits.")] = 10
-    kind: Annotated[list[Kind] | None, Parameter(negative=(), help="Only these kinds of chunk.")] = None
-    source: Annotated[list[str] | None, Parameter(negative=(), help="Only sources matching this glob.")] = None
-    tag: Annotated[list[str] | None, Parameter(negative=(), help="Only documents with this tag.")] = None
-    group: Annotated[list[str] | None, Parameter(negative=(), help="Only documents of this access group.")] = None
-    page: Annotated[list[int] | None, Parameter(negative=(), help="Only chunks on this page.")] = None
-    since: Annotated[str | None, Parameter(help="Only documents dated on or after YYYY-MM-DD.")] = None
-    until: Annotated[str | None, Parameter(help="Only documents dated on or before YYYY-MM-DD.")] = None
-
-
-_ALL = Selection()
+_ALL, _NONE = Selection(), Terms()
 
 app = App(
     name="bindery",
@@ -65,6 +46,9 @@ app = App(
 )
 quarantine_app = App(name="quarantine", help="Documents that could not be processed: list them, or try them again.")
 app.command(quarantine_app)
+# Loaded when they are asked for.
+app.command("flows.classify_cli:classify", name="classify", help="Say which of several labels fits a file.")
+app.command("flows.models_cli:models_app", name="models", help="What models are installed, and getting what is not.")
 
 
 @app.command
@@ -77,6 +61,10 @@ def ingest(
     restage: Annotated[bool, Parameter(negative=(), help="Redo documents whose settings or software changed.")] = False,
     prune: Annotated[bool, Parameter(help="Remove sources that are gone from below SOURCE.")] = True,
     allow_mass_delete: Annotated[bool, Parameter(negative=(), help="Allow removing over 20% of a root.")] = False,
+    space: Annotated[
+        list[str] | None,
+        Parameter(negative=(), help="Embed in these spaces only. [default: all whose models are installed]"),
+    ] = None,
     json: Json = False,
     changed_only: Annotated[bool, Parameter(negative=(), help="With --json: leave out what did not change.")] = False,
 ) -> int:
@@ -99,7 +87,7 @@ def ingest(
         started = time.monotonic()
         options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
         with terminal.progress():
-            plan, release = run.preview(sources, options, lake=lake, profile=profile)
+            plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
         if json:
             terminal.print_json(_ingest_json(preview_report(plan, release, time.monotonic() - started), changed_only))
         else:
@@ -107,7 +95,7 @@ def ingest(
         return 0
     report = _run_ingest(
         list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,
-        allow_mass_delete=allow_mass_delete,
+        allow_mass_delete=allow_mass_delete, spaces=space,
     )  # fmt: skip
     if json:
         terminal.print_json(_ingest_json(report, changed_only))
@@ -120,7 +108,7 @@ def _run_ingest(sources: list[str], **options: Any) -> RunReport:
     """Fail on what can be known before a server is started, then run the flow in this process."""
     from tasks.ingest import preflight
 
-    preflight(sources, options.get("lake"), options.get("profile"))
+    preflight(sources, options.get("lake"), options.get("profile"), options.get("spaces"))
     # What goes wrong is raised and told once, by `run`; Prefect would also log it with a trace.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if _DEBUG else "CRITICAL")
     with terminal.progress():
@@ -133,15 +121,18 @@ def _run_ingest(sources: list[str], **options: Any) -> RunReport:
 
 
 @app.command
-def search(query: str, *, selection: Selection = _ALL, json: Json = False) -> int:
+def search(query: str | None = None, *, terms: Terms = _NONE, selection: Selection = _ALL, json: Json = False) -> int:
     """Find the chunks of the corpus that match a query, best first.
+
+    A query is words, files, or a weighted sum of both: bindery search "tide gauge" --image buoy.jpg --minus 0.5*radar.
+    Files and weights need a lake with the space imagebind.
 
     Parameters
     ----------
     query
         Words, in English or Chinese.
     """
-    result = _retrieve(query, selection)
+    result = retrieve_selected(query or "", terms, selection)
     if json:
         terminal.print_json(result.to_json())
     else:
@@ -153,11 +144,14 @@ def search(query: str, *, selection: Selection = _ALL, json: Json = False) -> in
 def ask(
     question: str,
     *,
+    terms: Terms = _NONE,
     selection: Selection = _ALL,
     json: Json = False,
     html: Annotated[Path | None, Parameter(help="Also write the answer as a page with its evidence.")] = None,
 ) -> int:
     """Answer a question from the corpus, with citations; says so when the corpus does not hold the answer.
+
+    Evidence is looked for by the words of the question, in spaces of text, and by the files and terms that are given.
 
     Parameters
     ----------
@@ -168,13 +162,15 @@ def ask(
 
     if html is not None and (html.is_dir() or not html.parent.is_dir()):
         raise UsageError(f"--html {html} is not the name of a file in a folder that exists")
-    result = _retrieve(question, selection)
+    if not question.strip():
+        raise UsageError("the question is empty", "bindery ask 'a question'")
+    result = retrieve_selected(question, terms, selection, asks=True)
     answer = synthesize(question, result)
     if html is not None:
         from tasks.lake import open_lake
         from tasks.report.answer import render_answer
 
-        html.write_text(render_answer(open_lake(_lake(selection.lake)), answer, result), encoding="utf-8")
+        html.write_text(render_answer(open_lake(lake_uri(selection.lake)), answer, result), encoding="utf-8")
         terminal.note(f"wrote {html}")
     if json:
         terminal.print_json(answer.to_json())
@@ -183,38 +179,12 @@ def ask(
     return 0
 
 
-def _lake(lake: str | None) -> str:
-    from tasks.settings import load_settings
-
-    return load_settings(lake=lake).lake
-
-
-def _retrieve(query: str, selection: Selection) -> SearchResult:
-    if selection.k < 1:
-        raise UsageError("-k must be at least 1")
-    from tasks.lake import open_lake
-    from tasks.retrieve import retrieve
-
-    return retrieve(
-        open_lake(_lake(selection.lake)),
-        query,
-        k=selection.k,
-        kinds=tuple(selection.kind or ()),
-        sources=tuple(selection.source or ()),
-        tags=tuple(selection.tag or ()),
-        groups=tuple(selection.group or ()),
-        pages=tuple(selection.page or ()),
-        since=selection.since,
-        until=selection.until,
-    )
-
-
 @app.command
 def status(*, lake: Lake = None, json: Json = False) -> int:
     """What the lake holds, what is in quarantine, and how the last run ended."""
     from tasks.status import lake_status
 
-    found = lake_status(_lake(lake))
+    found = lake_status(lake_uri(lake))
     if json:
         terminal.print_json(found)
     else:
@@ -227,7 +197,7 @@ def quarantine_list(*, lake: Lake = None, json: Json = False) -> int:
     """Documents in quarantine: stage, error, attempts, and what to do."""
     from tasks.status import quarantine_status
 
-    found = quarantine_status(_lake(lake))
+    found = quarantine_status(lake_uri(lake))
     if json:
         terminal.print_json({"documents": found})
     else:
@@ -246,7 +216,7 @@ def quarantine_retry(*sources: str, lake: Lake = None, json: Json = False) -> in
     """
     from tasks.status import release_known_failures
 
-    roots, files = release_known_failures(_lake(lake), list(sources))
+    roots, files = release_known_failures(lake_uri(lake), list(sources))
     if not files:
         terminal.note("nothing in quarantine matches")
         if json:

@@ -51,6 +51,7 @@ def ingest(
     prune: bool = True,
     allow_mass_delete: bool = False,
     only: list[str] | None = None,
+    spaces: list[str] | None = None,
 ) -> RunReport:
     """Bring the index up to date with these sources and publish a release.
 
@@ -63,21 +64,23 @@ def ingest(
         prune: remove sources that are gone.
         allow_mass_delete: allow that more than a fifth of a root's documents is removed.
         only: restrict the run to these files below the sources.
+        spaces: the embedding spaces; every one whose model is at hand where none is named.
 
     Returns:
         The report of the run, as also kept in the lake under `runs/`.
     """
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
-    with run.session(sources, options, lake=lake, profile=profile) as session:
+    with run.session(sources, options, lake=lake, profile=profile, spaces=spaces) as session:
         plan = session.plan()
         create_markdown_artifact(plan_markdown(plan), key="bindery-plan", description="What this run will do")
         chains: list[list[PrefectFuture[Shard]]] = []
         for shard in make_shards(plan.work):
             parts = steps.partition.submit(session.spec, shard)
             chunks = steps.chunk.submit(session.spec, parts)  # type: ignore[call-overload]  # a future is its result
-            summaries = steps.summarize.submit(session.spec, chunks)
+            tagged = [steps.tag.submit(session.spec, chunks)] if session.spec.settings.tag.enabled else []
+            summaries = steps.summarize.submit(session.spec, [chunks, *tagged][-1])
             vectors = steps.embed.submit(session.spec, summaries)  # type: ignore[call-overload]
-            chains.append([parts, chunks, summaries, vectors])
+            chains.append([parts, chunks, *tagged, summaries, vectors])
         report = session.publish(plan, [_result(chain) for chain in chains])
     create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
     return report

@@ -7,11 +7,14 @@ The result is persisted, so that a caller in another process gets the typed `Ans
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
 
 from tasks.answer import Answer
-from tasks.lake import open_lake
-from tasks.retrieve import retrieve
+from tasks.lake import current_release, open_lake
+from tasks.query import Query, term_from_json
+from tasks.retrieve import retrieve, text_spaces
 from tasks.settings import load_settings
 from tasks.synthesize import synthesize
 
@@ -30,11 +33,21 @@ def query(
     pages: list[int] | None = None,
     since: str | None = None,
     until: str | None = None,
+    spaces: list[str] | None = None,
+    terms: list[dict[str, Any]] | None = None,
 ) -> Answer:
-    """Answer a question from the lake's current release, with citations; the filters are those of retrieve."""
+    """Answer a question from the lake's current release, with citations; the filters are those of retrieve.
+
+    Evidence is looked for by the question and by further terms, each `{"text": ...}` or `{"path": ...}` of a file that
+    the worker can read, with a `weight` and for files a `modality` where they are not the usual. A question of words
+    alone is put to the spaces of text, unless `spaces` names others.
+    """
+    opened = open_lake(load_settings(lake=lake).lake)
+    release = current_release(opened.storage)
+    asked = Query((*Query.of(question).terms, *(term_from_json(term) for term in terms or ())))
     found = retrieve(
-        open_lake(load_settings(lake=lake).lake), question, k=k, kinds=tuple(kinds or ()),
-        sources=tuple(sources or ()), tags=tuple(tags or ()), groups=tuple(groups or ()), pages=tuple(pages or ()),
-        since=since, until=until,
+        opened, asked, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()), tags=tuple(tags or ()),
+        groups=tuple(groups or ()), pages=tuple(pages or ()), since=since, until=until, release=release,
+        spaces=tuple(spaces or (() if asked.needs_media_space else text_spaces(release))),
     )  # fmt: skip
     return synthesize(question, found)

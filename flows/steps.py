@@ -27,6 +27,12 @@ def chunk(spec: RunSpec, shard: Shard) -> Shard:
     return shards.chunk(spec, shard)
 
 
+@task(task_run_name="tag-{shard.number}", cache_policy=NO_CACHE, persist_result=False)
+def tag(spec: RunSpec, shard: Shard) -> Shard:
+    """Pictures to zero-shot labels; runs where tags are asked for."""
+    return shards.tag(spec, shard)
+
+
 @task(task_run_name="summarize-{shard.number}", cache_policy=NO_CACHE, persist_result=False)
 def summarize(spec: RunSpec, shard: Shard) -> Shard:
     """A short text that stands for a chunk in search."""

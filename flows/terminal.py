@@ -19,10 +19,10 @@ from tasks.progress import Event, listening
 
 if TYPE_CHECKING:
     from tasks.answer import Answer
+    from tasks.classify import Classification
     from tasks.report.run import RunReport
     from tasks.retrieve import SearchResult
 
-_STAGES = ("partition", "chunk", "summarize", "embed")
 _PLAIN_SECONDS = 10.0
 _EXCERPT = 240
 
@@ -65,8 +65,26 @@ def print_hits(result: SearchResult) -> None:
     if not result.hits:
         note("no hits")
     for number, hit in enumerate(result.to_json()["hits"], start=1):
-        print(f"{number:2d}. {_clean(_place(hit))}  [{hit['kind']}, {hit['score']:.4f}]")
+        part = f", matched in the {_part(hit['located'])}" if hit["located"] else ""
+        tag = f", a {hit['tag']['label']}" if hit["tag"] else ""
+        print(f"{number:2d}. {_clean(_place(hit))}{part}  [{hit['kind']}{_clean(tag)}, {hit['score']:.4f}]")
         print(f"    {_clean(_excerpt(hit['text']))}")
+
+
+def print_classes(result: Classification) -> None:
+    """A line for each file: the probability of each label, in columns, or why there is none."""
+    for line in result.notes:
+        note(line)
+    names = [_clean(file.file) for file in result.files]
+    labels = [_clean(label) for label in result.labels]
+    wide = max(len(name) for name in ("file", *names))
+    print("  ".join([f"{'file':<{wide}}", *(f"{label:>6}" for label in labels)]))
+    for name, file in zip(names, result.files, strict=True):
+        if file.error is not None:
+            print(f"{name:<{wide}}  ! {_clean(file.error.message)}")
+            continue
+        shares = zip(labels, file.probabilities, strict=True)
+        print("  ".join([f"{name:<{wide}}", *(f"{share:>{max(6, len(label))}.3f}" for label, share in shares)]))
 
 
 def print_answer(answer: Answer) -> None:
@@ -116,6 +134,13 @@ def _place(item: Mapping[str, Any]) -> str:
     return where
 
 
+def _part(box: Mapping[str, float]) -> str:
+    """Where a part of a picture is, by the third that its middle lies in: `upper left`, `right`, `middle`."""
+    x, y = (box["x0"] + box["x1"]) / 2, (box["y0"] + box["y1"]) / 2
+    names = (("upper", "", "lower")[min(2, int(3 * y))], ("left", "", "right")[min(2, int(3 * x))])
+    return " ".join(name for name in names if name) or "middle"
+
+
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
@@ -144,7 +169,7 @@ class _Lines:
     """A line at each phase, and at most every few seconds while documents finish."""
 
     def __init__(self) -> None:
-        self._done = dict.fromkeys(_STAGES, 0)
+        self._done: dict[str, int] = {}  # by stage, in the order in which they were planned
         self._planned = 0
         self._scanned = 0
         self._last = time.monotonic()
@@ -159,10 +184,11 @@ class _Lines:
                 note(event.label)
             elif event.kind == "planned":
                 self._planned = event.amount
+                self._done.setdefault(event.stage, 0)
             elif event.kind == "scanned":
                 self._scanned += 1
             elif event.kind in ("done", "failed"):
-                self._done[event.stage] += event.amount
+                self._done[event.stage] = self._done.get(event.stage, 0) + event.amount
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
                 stages = ", ".join(f"{stage} {count}" for stage, count in self._done.items())

@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tasks import progress, recipes
@@ -29,8 +29,10 @@ from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_q
 from tasks.quarantine import Quarantine
 from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report, plan_lines
-from tasks.settings import load_settings
+from tasks.rows import DocumentRow
+from tasks.settings import Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
+from tasks.stage import Recipe
 from tasks.storage import open_storage
 from tasks.work import Shard
 
@@ -45,15 +47,25 @@ def plan_options(
     return PlanOptions(checksum, restage, prune, allow_mass_delete, chosen)
 
 
-def preflight(sources: Sequence[str], lake: str | None = None, profile: str | None = None) -> None:
-    """Raise now what a run would end with soon after it has started a server: bad settings, no root, a busy lake."""
-    settings = load_settings(lake=lake, profile=profile)
+def _settings(lake: str | None, profile: str | None, spaces: Sequence[str] | None) -> Settings:
+    return load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
+
+
+def preflight(
+    sources: Sequence[str], lake: str | None = None, profile: str | None = None, spaces: Sequence[str] | None = None
+) -> None:
+    """Raise now what a run would end with soon after it has started a server: bad settings, no root, no model, a busy
+    lake."""
+    settings = _settings(lake, profile, spaces)
     for source in sources:
         check_root(root_uri(source))
     storage = open_storage(settings.lake)
     _require_writable(Path(settings.lake))
+    held: Collection[str] = ()
     if storage.exists("lake.json"):
         require_free(storage)
+        held = current_release(open_lake(settings.lake).storage).spaces
+    recipes.with_spaces(settings, held)
 
 
 def _require_writable(folder: Path) -> None:
@@ -70,7 +82,10 @@ def _require_writable(folder: Path) -> None:
 class Session:
     """A run that holds the lake's lease."""
 
-    def __init__(self, sources: Sequence[str], options: PlanOptions, context: Context, lease: Lease) -> None:
+    def __init__(
+        self, sources: Sequence[str], options: PlanOptions, context: Context, lease: Lease, notes: Sequence[str] = ()
+    ) -> None:
+        self._notes = notes
         self.spec = context.spec
         self._sources = list(sources)
         self._options = options
@@ -81,11 +96,14 @@ class Session:
     def plan(self) -> Plan:
         """What to do: compare the sources with what is published."""
         progress.report("phase", label="plan")
+        for note in self._notes:
+            progress.report("note", label=note)
         lake = self._context.lake
+        self._refuse_other_models()
         plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
         for line in plan_lines(plan, _LISTED):
             progress.report("note", label=line)
-        for stage in ("partition", "chunk", "summarize", "embed"):
+        for stage in ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()), "summarize", "embed"):
             progress.report("planned", stage, len(plan.work))
         return plan
 
@@ -95,14 +113,43 @@ class Session:
         outcomes = {state.work.doc_id: state.outcome() for shard in shards for state in shard.documents}
         settled = settle(plan, outcomes)
         lake, spec = self._context.lake, self.spec
-        spaces = {name: open_space(name).dimension for name in spec.settings.embed.spaces}
-        wanted = Wanted(settled.rows, settled.documents, spaces)
+        spaces = [open_space(name) for name in spec.settings.embed.spaces]
+        dimensions = {space.name: space.dimension for space in spaces}
+        models = {space.name: space.fingerprint for space in spaces}
+        self._refuse_mixed_models(settled.documents)
+        wanted = Wanted(settled.rows, settled.documents, dimensions, models)
         release = publish(lake, self._lease, spec.run, wanted)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
         report = make_report(spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb())
         write_report(lake.storage, spec.run, report.model_dump(mode="json"))
         return report
+
+    def _changed_models(self) -> list[str]:
+        """The spaces whose vectors in this lake were made by another model than the one here."""
+        held = current_release(self._context.lake.storage).models
+        spaces = (open_space(name) for name in self.spec.settings.embed.spaces)
+        return [space.name for space in spaces if held.get(space.name, space.fingerprint) != space.fingerprint]
+
+    def _refuse_other_models(self) -> None:
+        """Vectors of two models must not meet in one space."""
+        changed = self._changed_models()
+        if changed and not self._options.restage:
+            raise LakeError(
+                f"the vectors of space {changed[0]!r} in this lake were made by another model than the one here",
+                "run: bindery ingest --restage SOURCE..., with all sources, to embed everything with this one",
+            )
+
+    def _refuse_mixed_models(self, documents: Sequence[DocumentRow]) -> None:
+        for name in self._changed_models():
+            recipe = self._context.recipes.embed[name]
+            left = [row for row in documents if not _embedded_by(recipe, row)]
+            if left:
+                raise LakeError(
+                    f"{len(left)} documents of other sources, or that failed, have vectors of another model in space "
+                    f"{name!r}",
+                    "name all sources, or remove those that fail; what is finished is kept",
+                )
 
     def _memory_mb(self) -> dict[str, float]:
         return {
@@ -111,30 +158,47 @@ class Session:
         }
 
 
+def _embedded_by(recipe: Recipe, row: DocumentRow) -> bool:
+    vectors, chunks, summaries = (row.mark(stage) for stage in (recipe.stage, "chunk", "summarize"))
+    if vectors is None or chunks is None or summaries is None:
+        return vectors is None
+    return vectors.key == recipe.key(chunks.digest, summaries.digest)
+
+
 @contextlib.contextmanager
 def session(
-    sources: Sequence[str], options: PlanOptions, lake: str | None = None, profile: str | None = None
+    sources: Sequence[str],
+    options: PlanOptions,
+    lake: str | None = None,
+    profile: str | None = None,
+    spaces: Sequence[str] | None = None,
 ) -> Iterator[Session]:
     """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
-    settings = load_settings(lake=lake, profile=profile)
+    settings = _settings(lake, profile, spaces)
     opened = open_lake(settings.lake, create=True)
+    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
     with opened.lease("ingest") as lease:
         spec = RunSpec(_run_id(), settings, resolve_capabilities())
         with run_context(spec) as context:
-            yield Session(sources, options, context, lease)
+            yield Session(sources, options, context, lease, notes)
 
 
 def preview(
-    sources: Sequence[str], options: PlanOptions, lake: str | None = None, profile: str | None = None
+    sources: Sequence[str],
+    options: PlanOptions,
+    lake: str | None = None,
+    profile: str | None = None,
+    spaces: Sequence[str] | None = None,
 ) -> tuple[Plan, Release]:
     """The plan and the release it starts from, without changing anything; the lake need not exist yet."""
-    settings = load_settings(lake=lake, profile=profile)
+    settings = _settings(lake, profile, spaces)
     try:
         opened: Lake | None = open_lake(settings.lake)
     except LakeError:
         if Path(settings.lake).exists():
             raise
         opened = None
+    settings, _ = recipes.with_spaces(settings, current_release(opened.storage).spaces if opened else ())
     with run_scratch(), Workers(settings.limits) as workers:
         plan = _plan(sources, options, opened, recipes.resolve(settings), workers)
     return plan, current_release(opened.storage) if opened else NO_RELEASE

@@ -7,10 +7,12 @@ stages get handed. Workers do not decide for themselves.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tasks import chunk, embed, partition, summarize
-from tasks.embed.spaces import fingerprint
+from tasks.embed import tag
+from tasks.embed.spaces import at_hand, open_space
+from tasks.errors import MissingCapabilityError
 from tasks.partition.capabilities import resolve_capabilities
 from tasks.rows import DocumentRow, content_id
 from tasks.settings import Settings
@@ -24,6 +26,7 @@ class Recipes:
     settings: Settings
     capabilities: Mapping[str, str]
     chunk: Recipe
+    tag: Recipe | None
     summarize: Recipe
     embed: Mapping[str, Recipe]
 
@@ -35,24 +38,52 @@ class Recipes:
         if document.media_type != media_type:
             return False
         marks = {mark.stage: mark for mark in document.stages}
-        stages = {"partition", "chunk", "summarize", *(recipe.stage for recipe in self.embed.values())}
-        if set(marks) != stages:
+        if set(marks) != {"partition", "chunk", *self._after_chunk}:
             return False
         parts, chunks, summaries = marks["partition"], marks["chunk"], marks["summarize"]
         return (
             parts.key == self.partition(media_type).key(document.doc_id, media_type)
             and chunks.key == self.chunk.key(document.doc_id, parts.digest)
+            and (self.tag is None or marks[self.tag.stage].key == self.tag.key(chunks.digest))
             and summaries.key == self.summarize.key(chunks.digest)
             and all(
                 marks[recipe.stage].key == recipe.key(chunks.digest, summaries.digest) for recipe in self.embed.values()
             )
         )
 
+    @property
+    def _after_chunk(self) -> list[str]:
+        tags = [self.tag.stage] if self.tag else []
+        return [*tags, self.summarize.stage, *(recipe.stage for recipe in self.embed.values())]
+
     def attempt_key(self, doc_id: str, media_type: str) -> str:
         """Names an attempt at a document: a failure is known while this is unchanged. Limits count here."""
-        recipes = [self.partition(media_type), self.chunk, self.summarize, *self.embed.values()]
+        tags = [self.tag] if self.tag else []
+        recipes = [self.partition(media_type), self.chunk, *tags, self.summarize, *self.embed.values()]
         limits = self.settings.limits.model_dump(exclude={"workers"})
         return content_id(doc_id, media_type, limits, [dataclasses.asdict(recipe) for recipe in recipes])
+
+
+def with_spaces(settings: Settings, held: Collection[str]) -> tuple[Settings, list[str]]:
+    """The settings with their spaces named, and notes on what is off. `held` are the spaces that readers have now.
+
+    Without a choice these are the spaces whose models are at hand. Raises MissingCapabilityError where that would drop
+    one that readers have, or the model of a chosen one is not here.
+    """
+    if settings.embed.spaces:
+        for name in settings.embed.spaces:
+            open_space(name)
+        return settings, []
+    found, missing = at_hand()
+    for name in sorted(set(missing) & set(held)):
+        kept = " ".join(f"--space {other}" for other in found)
+        raise MissingCapabilityError(
+            f"readers of this lake have space {name!r}, and {missing[name].message}",
+            f"{missing[name].hint}; or go on without it: {kept}",
+        )
+    notes = [f"space {name} is off: {error.message}; {error.hint}" for name, error in missing.items()]
+    embed_settings = settings.embed.model_copy(update={"spaces": found})
+    return settings.model_copy(update={"embed": embed_settings}), notes
 
 
 def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None) -> Recipes:
@@ -62,10 +93,13 @@ def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None) -
     """
     if capabilities is None:
         capabilities = resolve_capabilities()
+    settings, _ = with_spaces(settings, ())
+    spaces = [open_space(name) for name in settings.embed.spaces]
     return Recipes(
         settings=settings,
         capabilities=capabilities,
         chunk=chunk.recipe(settings, capabilities),
+        tag=tag.recipe(settings.tag, open_space(settings.tag.space)) if settings.tag.enabled else None,
         summarize=summarize.recipe(settings, capabilities),
-        embed={name: embed.recipe(name, fingerprint(name)) for name in settings.embed.spaces},
+        embed={space.name: embed.recipe(space, settings.embed.image_tiles) for space in spaces},
     )

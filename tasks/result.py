@@ -5,16 +5,34 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tasks.rows import ChunkRow
+from tasks.query import Term
+from tasks.rows import Box, ChunkRow, Modality, View
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Match:
+    """The vector of a chunk that was nearest: what the model was given, of which view of the chunk, which window or
+    part of it, and where that part is in the picture (None: all of it)."""
+
+    modality: Modality
+    view: View
+    window: int
+    box: Box | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Signal:
-    """Why a chunk was found: by which search (`vector:<space>`, `text`, `cjk`), at which rank (from 1) and score."""
+    """Why a chunk was found: by which search (`vector:<space>`, `text`, `cjk`), at which rank (from 1) and score.
+
+    The score is a cosine or BM25. A space that embeds media ranks by `calibrated` instead, which can be compared
+    between modalities (tasks.calibrate). `match` is the vector that was found, of vector searches.
+    """
 
     name: str
     rank: int
     score: float
+    calibrated: float | None = None
+    match: Match | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,6 +40,7 @@ class Hit:
     """A chunk that answers the query.
 
     `sources`: every uri that holds its document or a copy of the chunk, and satisfies the filters of the search.
+    `tag` is the label that the ingest found for a picture ("": none), with its probability.
     """
 
     chunk: ChunkRow
@@ -29,11 +48,29 @@ class Hit:
     sources: tuple[str, ...]
     score: float
     signals: tuple[Signal, ...]
+    tag: str = ""
+    tag_probability: float | None = None
 
     @property
     def similarity(self) -> float:
-        """The best cosine similarity to the query over the spaces; 0 where no vector search found the chunk."""
-        return max((signal.score for signal in self.signals if signal.name.startswith("vector:")), default=0.0)
+        """The best cosine similarity to the query over the spaces of text; 0 where none of them found the chunk.
+
+        The cosines of a space that embeds media lie on another scale.
+        """
+        by_text = (s.score for s in self.signals if s.name.startswith("vector:") and s.calibrated is None)
+        return max(by_text, default=0.0)
+
+    @property
+    def modality(self) -> Modality | None:
+        """The modality of the vector that found the chunk at the best rank; None where no vector search did."""
+        found = [(signal.rank, signal.calibrated is None, signal.match) for signal in self.signals if signal.match]
+        best = min(found, key=lambda each: each[:2], default=None)
+        return best[2].modality if best and best[2] else None
+
+    @property
+    def located(self) -> Box | None:
+        """The part of a picture that matched, in its own coordinates (page 1); None where all of it did."""
+        return next((signal.match.box for signal in self.signals if signal.match and signal.match.box), None)
 
     def to_json(self) -> dict[str, Any]:
         chunk = self.chunk
@@ -49,21 +86,33 @@ class Hit:
             "html": chunk.html,
             "image": picture(chunk),
             "boxes": [dataclasses.asdict(box) for box in chunk.boxes],
+            "modality": self.modality,
+            "located": dataclasses.asdict(box) if (box := self.located) else None,
+            "tag": {"label": self.tag, "probability": self.tag_probability} if self.tag else None,
         }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The hits of a query in one release, best first, and how long the search took."""
+    """The hits of a query in one release, best first, and how long the search took.
+
+    `query` is as a person reads it, `terms` what it was made of.
+    """
 
     query: str
     release: int
     hits: tuple[Hit, ...]
     seconds: float = dataclasses.field(default=0.0, compare=False)
+    terms: tuple[Term, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The fields that `bindery search --json` promises."""
-        return {"query": self.query, "release": self.release, "hits": [hit.to_json() for hit in self.hits]}
+        return {
+            "query": self.query,
+            "terms": [term.to_json() for term in self.terms],
+            "release": self.release,
+            "hits": [hit.to_json() for hit in self.hits],
+        }
 
 
 def picture(chunk: ChunkRow) -> str | None:

@@ -1,8 +1,10 @@
 """Retrieve: a query in, the best chunks of a release with their sources out, each with the reasons why.
 
-    query ──► vectors of each space ─┐
-          ──► English full text ─────┼──► reciprocal rank fusion ──► copies collapsed ──► hits
-          ──► CJK full text ─────────┘
+    query ──► words in each space of text ─────────────────────┐
+          ──► sum of its terms in each space that embeds media,│
+              each modality by itself ──► calibrated ──────────┼──► reciprocal rank fusion ──► copies collapsed ──► hits
+          ──► English full text ───────────────────────────────┤
+          ──► CJK full text ───────────────────────────────────┘
 
 Fusion is Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
 Methods" (SIGIR 2009): a chunk scores the sum of weight / (60 + rank) over the signals that found it.
@@ -13,16 +15,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-
+from tasks.calibrate import SAME, Calibration
 from tasks.embed import spaces as embed_spaces
-from tasks.errors import LakeError, UsageError
+from tasks.errors import UsageError
 from tasks.index import Candidate, IndexedChunk, Reader, open_reader
 from tasks.lake import Lake, Release
+from tasks.query import Query
+from tasks.query_spaces import QuerySpace, QueryVector, ask, chosen_spaces, require_media_space, text_spaces
 from tasks.result import Hit, SearchResult, Signal
 from tasks.rows import ChunkRow, Kind, SourceRow
 from tasks.select import matches
@@ -31,27 +34,19 @@ from tasks.words import cjk_share, cjk_text, content_words, words
 if TYPE_CHECKING:
     from lancedb.expr import Expr
 
-__all__ = ["Hit", "QuerySpace", "SearchResult", "Signal", "retrieve"]
+__all__ = ["Hit", "Query", "QuerySpace", "SearchResult", "Signal", "retrieve", "text_spaces"]
 
 _RRF = 60
 _DEPTH = 50  # chunks that each signal proposes, at least
 _VIEWS = 4  # vectors looked at per proposed chunk: a long chunk has several windows
+_PICTURE_VIEWS = 12  # and a picture several parts
 _LEAST_WEIGHT = 0.1
 TEXT, CJK = "text", "cjk"
 
 
-class QuerySpace(Protocol):
-    """What retrieval needs of a space; tasks.embed.spaces.Space is one."""
-
-    @property
-    def dimension(self) -> int: ...
-
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray: ...
-
-
 def retrieve(
     lake: Lake,
-    query: str,
+    query: str | Query,
     k: int = 10,
     kinds: Sequence[str] = (),
     sources: Sequence[str] = (),
@@ -64,7 +59,7 @@ def retrieve(
     spaces: Sequence[str] = (),
     open_space: Callable[[str], QuerySpace] = embed_spaces.open_space,
 ) -> SearchResult:
-    """The k best chunks for a query, in the current release or the one given.
+    """The k best chunks for a query, words or a sum of words and files, in the current release or the one given.
 
     The values of one filter are alternatives; all filters that are given must hold. `sources` are globs over a source's
     uri or the end of it after any "/"; `since` and `until` are the first and last day (yyyy-mm-dd) of a source's date,
@@ -72,35 +67,35 @@ def retrieve(
     a source that states no groups matches no group. The filters on sources must hold of one and the same source, and a
     hit lists those sources only. `spaces` limits vector search to some of the release's spaces.
 
-    Raises UsageError for an empty query or unknown filter values, LakeError where nothing is published,
+    Raises UsageError for an empty query, unknown filter values, a file that cannot be read and a query that none of the
+    spaces can be asked; LakeError where nothing is published or a space was made by another model than the one here;
     MissingCapabilityError where the model of a space is not installed.
     """
     started = time.perf_counter()
-    text = query.strip()
-    _check(text, k, kinds)
+    asked = Query.of(query) if isinstance(query, str) else query
+    _check(asked, k, kinds)
     only = _SourceFilter.of(sources, tags, groups, since, until)
     reader = open_reader(lake, release)
-    chosen = _chosen_spaces(reader.release, spaces)
-    with ThreadPoolExecutor(1) as pool:  # the model loads while this thread loads LanceDB and searches text
-        embedded = {name: pool.submit(_embed, open_space, name, text, reader.release) for name in chosen}
+    chosen = chosen_spaces(reader.release, spaces)
+    with ThreadPoolExecutor(1) as pool:  # the models load while this thread loads LanceDB and searches text
+        futures = {name: pool.submit(ask, open_space, name, asked, reader.release) for name in chosen}
         doc_ids = sorted({row.doc_id for row in reader.sources() if only.fits(row)}) if only else None
-        if doc_ids == []:
-            found: dict[str, list[Candidate]] = {}
-        else:
-            found = _search(reader, text, max(_DEPTH, 4 * k), _scope(reader, kinds, doc_ids, pages), embedded)
-        for future in embedded.values():
-            future.result()  # a space that cannot be opened is an error whatever the filters leave
-    weights = _weights(text, found)
-    ranked = _fuse(found, weights)
+        depth, nothing = max(_DEPTH, 4 * k), doc_ids == []
+        where = None if nothing else _scope(reader, kinds, doc_ids, pages)
+        found = {} if nothing else _matching(reader, asked.words, depth, where)
+        vectors = {name: vector for name, future in futures.items() if (vector := future.result()) is not None}
+    require_media_space(asked, vectors.values(), chosen, reader.release)
+    if not nothing:
+        found |= {f"vector:{name}": _nearest(reader, name, vector, depth, where) for name, vector in vectors.items()}
+    ranked = _fuse(found, _weights(asked, found, vectors))
     hits = tuple(_hits(reader, ranked, k, only))
-    return SearchResult(text, reader.release.number, hits, time.perf_counter() - started)
+    return SearchResult(str(asked), reader.release.number, hits, time.perf_counter() - started, asked.terms)
 
 
-def _check(text: str, k: int, kinds: Sequence[str]) -> None:
-    if not text:
-        raise UsageError("the query is empty", "say what to look for")
+def _check(query: Query, k: int, kinds: Sequence[str]) -> None:
+    query.check()
     try:
-        text.encode()
+        str(query).encode()
     except UnicodeEncodeError:  # lone surrogates, as Python makes of arguments in another encoding
         raise UsageError("the query is not valid UTF-8", "check the encoding of the terminal or the caller") from None
     if k < 1:
@@ -109,25 +104,6 @@ def _check(text: str, k: int, kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind not in known:
             raise UsageError(f"there is no kind of chunk {kind!r}", f"kinds: {', '.join(known)}")
-
-
-def _chosen_spaces(release: Release, asked: Sequence[str]) -> list[str]:
-    for name in asked:
-        if name not in release.spaces:
-            held = ", ".join(sorted(release.spaces)) or "none"
-            raise UsageError(f"the lake has no space {name!r}", f"its spaces: {held}; ingest with it to add it")
-    return sorted(asked or release.spaces)
-
-
-def _embed(open_space: Callable[[str], QuerySpace], name: str, text: str, release: Release) -> np.ndarray:
-    space = open_space(name)
-    if space.dimension != release.spaces[name]:
-        raise LakeError(
-            f"space {name!r} has dimension {space.dimension} here and {release.spaces[name]} in the lake",
-            "use the version of bindery that wrote the lake, or ingest into a new lake",
-        )
-    vector: np.ndarray = space.embed_texts([text])[0]
-    return vector
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -187,28 +163,51 @@ def _scope(reader: Reader, kinds: Sequence[str], doc_ids: Sequence[str] | None, 
     return where
 
 
-def _search(
-    reader: Reader, text: str, depth: int, where: Expr | None, embedded: Mapping[str, Future[np.ndarray]]
-) -> dict[str, list[Candidate]]:
-    """Candidates by signal."""
+def _matching(reader: Reader, text: str, depth: int, where: Expr | None) -> dict[str, list[Candidate]]:
+    """Candidates of full text by signal."""
     found: dict[str, list[Candidate]] = {}
     if latin := " ".join(content_words(text) or words(text)):
         found[TEXT] = reader.matching("search_text", latin, depth, where)
     if cjk := cjk_text(text):
         found[CJK] = reader.matching("search_cjk", cjk, depth, where)
-    for name, future in embedded.items():
-        found[f"vector:{name}"] = reader.nearest(name, future.result(), depth * _VIEWS, where)[:depth]
     return found
 
 
-def _weights(text: str, found: Mapping[str, object]) -> dict[str, float]:
+def _nearest(reader: Reader, space: str, vector: QueryVector, depth: int, where: Expr | None) -> list[Candidate]:
+    """Candidates of a space, best first; of one that embeds media by their calibrated scores.
+
+    Each modality proposes its own, so that none is drowned by one whose cosines are higher.
+    """
+    if not vector.media:
+        return reader.nearest(space, vector.values, depth * _VIEWS, where)[:depth]
+    cohorts = reader.cohorts(space)
+    calibration = Calibration(vector.values, cohorts)
+    best: dict[str, Candidate] = {}
+    for modality in cohorts:
+        views = _PICTURE_VIEWS if modality == "image" else _VIEWS
+        for found in reader.nearest(space, vector.values, depth * views, where, modality)[:depth]:
+            candidate = dataclasses.replace(found, calibrated=calibration.score(modality, found.chunk_id, found.score))
+            rival = best.get(candidate.chunk_id)
+            if rival is None or _order(candidate) < _order(rival):
+                best[candidate.chunk_id] = candidate
+    return sorted(best.values(), key=_order)[:depth]
+
+
+def _order(candidate: Candidate) -> tuple[bool, float, str]:
+    """Best first: what is the query itself, then by calibrated score."""
+    return (candidate.score < SAME, -(candidate.calibrated or 0.0), candidate.chunk_id)
+
+
+def _weights(query: Query, found: Iterable[str], vectors: Mapping[str, QueryVector]) -> dict[str, float]:
     """How much each signal counts: all alike, except that what cannot read CJK counts as far as the query is not CJK.
 
     The spaces so far are trained on English, and English full text sees but the product name in a Chinese question. At
-    the least weight, even their best hit scores below the fiftieth of CJK full text, so it is shown after those.
+    the least weight, even their best hit scores below the fiftieth of CJK full text, so it is shown after those. A file
+    speaks no language.
     """
-    latin = max(_LEAST_WEIGHT, 1.0 - cjk_share(text))
-    return {name: 1.0 if name == CJK else latin for name in found}
+    latin = max(_LEAST_WEIGHT, 1.0 - cjk_share(query.words))
+    by_file = {f"vector:{name}" for name, vector in vectors.items() if vector.media and query.files}
+    return {name: 1.0 if name == CJK or name in by_file else latin for name in found}
 
 
 def _fuse(
@@ -218,7 +217,8 @@ def _fuse(
     signals: dict[str, list[Signal]] = {}
     for name in sorted(found):
         for rank, candidate in enumerate(found[name], start=1):
-            signals.setdefault(candidate.chunk_id, []).append(Signal(name, rank, candidate.score))
+            signal = Signal(name, rank, candidate.score, candidate.calibrated, candidate.match)
+            signals.setdefault(candidate.chunk_id, []).append(signal)
     scored = [
         (chunk_id, sum(weights[signal.name] / (_RRF + signal.rank) for signal in by), tuple(by))
         for chunk_id, by in signals.items()
@@ -247,10 +247,13 @@ def _hits(
         doc_ids = {copy.chunk.doc_id for copy, _, _ in group}
         held = [row for row in sources if row.doc_id in doc_ids]
         uris = tuple(row.uri for row in held if only is None or only.fits(row))
-        yield Hit(item.chunk, item.summary, uris, score, signals)
+        yield Hit(item.chunk, item.summary, uris, score, signals, item.tag, item.tag_probability)
 
 
 def _content(chunk: ChunkRow) -> object:
-    """Equal for chunks that show a reader the same: their letters and digits, or else their picture or recording."""
+    """Equal for chunks that show a reader the same: by letters and digits, and of media by what they are cut from."""
     letters = "".join(character for character in chunk.text.casefold() if character.isalnum())
-    return (chunk.kind, letters, "" if letters else chunk.media or chunk.chunk_id)
+    if chunk.kind in ("text", "table"):
+        return (chunk.kind, letters, "" if letters else chunk.media or chunk.chunk_id)
+    what = chunk.media or ("" if letters else chunk.chunk_id)
+    return (chunk.kind, letters, what, chunk.time_start, chunk.time_end)

@@ -15,7 +15,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-Kind = Literal["text", "table", "image", "audio", "video"]
+Kind = Literal["text", "table", "image", "audio", "video", "depth", "thermal", "imu"]
+Modality = Literal["text", "image", "audio", "video", "depth", "thermal", "imu"]
 View = Literal["text", "summary", "raw"]
 Origin = Literal["native", "text-layer", "ocr", "metadata"]
 
@@ -242,11 +243,26 @@ class SummaryRow:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TagRow:
+    """The label that a space finds for a picture without having been trained on it, and its probability (0 to 1)."""
+
+    chunk_id: str
+    label: str
+    probability: float
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [_required("chunk_id", pa.string()), _required("label", pa.string()), _required("probability", pa.float64())]
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class VectorRow:
     """The embedding of one view of a chunk. `item` is the hash of exactly what was embedded.
 
-    `vector` is L2-normalised float32 of the space's dimension. `window` numbers the windows of a long text from 0.
+    `vector` is L2-normalised float32 of the space's dimension. `window` numbers the windows of a long text, or the
+    views of a picture, from 0; `box` is the part of the picture that such a view shows, in the coordinates of the picture
+    (page 1), None where it is all of it. `modality` is what the model was given.
     """
 
     chunk_id: str
@@ -255,6 +271,8 @@ class VectorRow:
     view: View
     window: int
     item: str
+    modality: Modality
+    box: Box | None
     vector: np.ndarray
 
     @staticmethod
@@ -267,13 +285,15 @@ class VectorRow:
                 _required("view", pa.string()),
                 _required("window", pa.int32()),
                 _required("item", pa.string()),
+                _required("modality", pa.string()),
+                pa.field("box", BOX),
                 _required("vector", pa.list_(pa.float32(), dimension)),
             ]
         )
 
 
-Row = SourceRow | DocumentRow | ElementRow | ChunkRow | SummaryRow
-R = TypeVar("R", SourceRow, DocumentRow, ElementRow, ChunkRow, SummaryRow)
+Row = SourceRow | DocumentRow | ElementRow | ChunkRow | SummaryRow | TagRow
+R = TypeVar("R", SourceRow, DocumentRow, ElementRow, ChunkRow, SummaryRow, TagRow)
 
 _NESTED: dict[str, type[Box] | type[StageMark]] = {"boxes": Box, "stages": StageMark}
 
@@ -303,8 +323,11 @@ def vectors_to_table(rows: Sequence[VectorRow], dimension: int) -> pa.Table:
         raise ValueError(f"vectors have shape {matrix.shape[1:]}, the space has dimension {dimension}")
     values = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).ravel(), type=pa.float32())
     schema = VectorRow.schema(dimension)
+    records = [{name: getattr(row, name) for name in schema.names[:-1]} for row in rows]
+    for record in records:
+        record["box"] = record["box"] and dataclasses.asdict(record["box"])
     columns = [
-        pa.array([getattr(row, name) for row in rows], type=schema.field(name).type) for name in schema.names[:-1]
+        pa.array([record[name] for record in records], type=schema.field(name).type) for name in schema.names[:-1]
     ]
     return pa.Table.from_arrays([*columns, pa.FixedSizeListArray.from_arrays(values, dimension)], schema=schema)
 
@@ -316,6 +339,8 @@ def vectors_from_table(table: pa.Table) -> list[VectorRow]:
     matrix = column.flatten().to_numpy().reshape(-1, dimension)
     names = VectorRow.schema(dimension).names[:-1]
     records = table.select(names).to_pylist()
+    for record in records:
+        record["box"] = record["box"] and Box(**record["box"])
     return [VectorRow(**record, vector=matrix[i]) for i, record in enumerate(records)]
 
 

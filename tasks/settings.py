@@ -35,24 +35,28 @@ class PartitionSettings(Group):
 
 
 class ChunkSettings(Group):
-    """How text becomes retrieval units; sizes are o200k tokens."""
+    """How text and recordings become retrieval units; sizes of text are o200k tokens."""
 
     max_tokens: int = Field(256, ge=32, le=8192)
     soft_tokens: int = Field(192, ge=16, description="start a new chunk once this is reached")
     combine_under_tokens: int = Field(48, ge=0, description="merge sections smaller than this into the next")
+    audio_seconds: float = Field(10.0, ge=2, description="a longer recording is cut into windows of this length")
+    video_seconds: float = Field(10.0, ge=2, description="a longer video is cut into windows of this length")
+    max_windows: int = Field(5000, ge=1, description="longer windows where one recording would give more")
 
 
 class SummarizeSettings(Group):
     """Which kinds of chunk get a summary; the local profile writes extractive ones."""
 
-    kinds: tuple[Kind, ...] = ("table", "image", "audio", "video")
+    kinds: tuple[Kind, ...] = ("table", "image", "audio", "video", "depth", "thermal", "imu")
     max_characters: int = Field(600, ge=80)
 
 
 class EmbedSettings(Group):
-    """The spaces that chunks and summaries are embedded in."""
+    """The spaces that chunks and summaries are embedded in, and what of a picture they see."""
 
-    spaces: tuple[str, ...] = ("minilm",)
+    spaces: tuple[str, ...] = Field((), description="empty: every space whose model is at hand")
+    image_tiles: int = Field(9, ge=0, le=64, description="parts of a large or wide picture with a vector of their own")
 
 
 def _usable_cores() -> int:
@@ -74,6 +78,32 @@ class Limits(Group):
     max_file_bytes: int = Field(4 * 1024**3, ge=1)
 
 
+class TagSettings(Group):
+    """Zero-shot tags of pictures, by a space that embeds text and pictures; off unless asked for."""
+
+    enabled: bool = False
+    space: str = "imagebind"
+    labels: dict[str, tuple[str, ...]] = Field(
+        {
+            "chart": ("a chart", "a graph with axes", "a bar chart", "a line plot", "a pie chart"),
+            "table": ("a table of numbers", "a screenshot of a spreadsheet"),
+            "photo": ("a photo", "a photograph of people", "a photograph of a place"),
+            "diagram": ("a diagram", "a flow chart", "a technical drawing", "a map"),
+            "logo": ("a logo", "a company's emblem"),
+            "decoration": ("a decoration", "a plain background", "an ornament", "an icon"),
+        },
+        description="label -> the texts that describe it",
+    )
+
+
+class ComputeSettings(Group):
+    """Where models run. It changes no vector beyond rounding, so it is in no key."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?(,cuda:\d+)*)$", description="or cuda:0,cuda:1")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on a GPU that has it")
+    decoders: int = Field(default_factory=_usable_cores, ge=1, description="media decoded at the same time")
+
+
 class Settings(BaseSettings):
     """Everything a run was asked to do; stored in its report."""
 
@@ -83,10 +113,13 @@ class Settings(BaseSettings):
 
     lake: str = DEFAULT_LAKE
     profile: Profile = "local"
+    models: str | None = Field(None, description="folder of installed models; default: the user's data folder")
     partition: PartitionSettings = PartitionSettings()
     chunk: ChunkSettings = ChunkSettings()
     summarize: SummarizeSettings = SummarizeSettings()
     embed: EmbedSettings = EmbedSettings()
+    tag: TagSettings = Field(default_factory=TagSettings)
+    compute: ComputeSettings = Field(default_factory=ComputeSettings)
     limits: Limits = Field(default_factory=Limits)
 
     @classmethod

@@ -10,13 +10,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
 
 from tasks import progress, stage
 from tasks.chunk import chunk_document
 from tasks.context import Context, RunSpec, context_of, working
 from tasks.embed import EmbedInput, embed_shard
-from tasks.embed.spaces import open_space
+from tasks.embed.media import Call
+from tasks.embed.spaces import Space, open_space
+from tasks.embed.tag import tag_shard
+from tasks.embed.vectors import Lookup
 from tasks.errors import BinderyError, DocumentError
+from tasks.index.known import known_vectors
 from tasks.partition import partition_document
 from tasks.stage import StageRef
 from tasks.summarize import summarize_document
@@ -64,6 +69,28 @@ def _pages(partition: StageRef) -> int:
     return max(1, partition.info.pages, partition.rows // _ELEMENTS_PER_PAGE)
 
 
+def tag(spec: RunSpec, shard: Shard) -> Shard:
+    """Nothing, unless tags are asked for."""
+    with working(spec) as context:
+        recipe = context.recipes.tag
+        if recipe is None:
+            return shard
+        live = [state for state in shard.documents if state.failure is None]
+        space = open_space(spec.settings.tag.space)
+        results = tag_shard(
+            context.lake.storage,
+            [state.ref("chunk") for state in live],
+            recipe,
+            space,
+            _known(context, space),
+            lambda: context_of(context.spec),
+            _media_call(context),
+        )
+        for _ in live:
+            progress.report("done", "tag")
+        return _advanced(shard, live, "tag", results)
+
+
 def summarize(spec: RunSpec, shard: Shard) -> Shard:
     def compute(context: Context, state: DocumentState) -> StageRef:
         return summarize_document(
@@ -83,15 +110,39 @@ def embed(spec: RunSpec, shard: Shard) -> Shard:
 def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
     live = [state for state in shard.documents if state.failure is None]
     inputs = [EmbedInput(state.work.doc_id, state.ref("chunk"), state.ref("summarize")) for state in live]
+    space = open_space(name)
     results = embed_shard(
         context.lake.storage,
         inputs,
         context.recipes.embed[name],
-        open_space(name),
-        lambda doc_id: progress.report("done", "embed"),
-        check=lambda: context_of(context.spec),
+        space,
+        lambda doc_id: progress.report("done", "embed") if name == context.spec.settings.embed.spaces[-1] else None,
+        _known(context, space),
+        lambda: context_of(context.spec),
+        _media_call(context),
     )
-    after = {state.work.doc_id: _advance(state, "embed", result) for state, result in zip(live, results, strict=True)}
+    return _advanced(shard, live, "embed", results)
+
+
+def _known(context: Context, space: Space) -> Lookup:
+    return known_vectors(context.lake, space.name, space.fingerprint)
+
+
+def _media_call(context: Context) -> Call:
+    """Media files are untrusted: they are opened in worker processes."""
+    limits = context.spec.settings.limits
+    seconds = limits.seconds_per_document + limits.seconds_per_page
+
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        return context.workers.call(function, *args, seconds=seconds, name="media")
+
+    return call
+
+
+def _advanced(
+    shard: Shard, live: Sequence[DocumentState], name: str, results: Sequence[StageRef | DocumentError]
+) -> Shard:
+    after = {state.work.doc_id: _advance(state, name, result) for state, result in zip(live, results, strict=True)}
     return dataclasses.replace(shard, documents=tuple(after.get(state.work.doc_id, state) for state in shard.documents))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Mapping
 from multiprocessing import forkserver
 from pathlib import Path
@@ -13,6 +15,9 @@ import pytest
 # One fork server serves all tests of a session: whoever starts it first decides what its children need not import.
 multiprocessing.get_context("forkserver").set_forkserver_preload(["tasks.partition.preload", "tests.preload_stages"])
 forkserver.ensure_running()
+
+# No test sees the models of whoever runs it: a checkpoint of 4.5 GB would be used wherever it is found.
+os.environ["BINDERY_MODELS"] = tempfile.mkdtemp(prefix="bindery-no-models-")
 
 
 @dataclasses.dataclass(frozen=True)

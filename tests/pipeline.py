@@ -83,13 +83,14 @@ def ingest_planned(
     prune: bool = True,
     allow_mass_delete: bool = False,
     only: Sequence[str] | None = None,
+    spaces: Sequence[str] | None = None,
 ) -> tuple[Plan, RunReport]:
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
-    with run.session([str(source) for source in sources], options, lake=str(lake)) as session:
+    with run.session([str(source) for source in sources], options, lake=str(lake), spaces=spaces) as session:
         plan = session.plan()
         done = []
         for shard in make_shards(plan.work):
-            for step in (shards.partition, shards.chunk, shards.summarize, shards.embed):
+            for step in (shards.partition, shards.chunk, shards.tag, shards.summarize, shards.embed):
                 shard = step(session.spec, shard)
             done.append(shard)
         return plan, session.publish(plan, done)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows import cli
 from tests.conftest import PrefectHome
 
 ROOT = Path(__file__).parent.parent
@@ -73,10 +75,13 @@ def test_what_ingest_prints(sample: tuple[Bindery, Path]) -> None:
 def test_search_contract(sample: tuple[Bindery, Path]) -> None:
     bindery, docs = sample
     found = bindery.json("search", "revenue of radar gauges 2025", "-k", "3")
-    assert set(found) == {"schema_version", "query", "release", "hits"} and len(found["hits"]) == 3
+    assert set(found) == {"schema_version", "query", "terms", "release", "hits"} and len(found["hits"]) == 3
+    words = {"weight": 1.0, "modality": "text", "text": "revenue of radar gauges 2025", "path": None}
+    assert (found["query"], found["terms"]) == ("revenue of radar gauges 2025", [words])
     hit = found["hits"][0]
     assert set(hit) == {
         "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
+        "modality", "located", "tag",
     }  # fmt: skip
     scores = [each["score"] for each in found["hits"]]
     assert scores == sorted(scores, reverse=True)
@@ -97,8 +102,52 @@ def test_search_filters(sample: tuple[Bindery, Path]) -> None:
     tagged = bindery.json("search", "antenna", "--tag", "finance")["hits"]
     assert {tuple(hit["sources"]) for hit in tagged} == {(str(docs / "reports/board-memo-2025-q1.txt"),)}
     audio = bindery.json("search", "surge alarm recording", "--kind", "audio")["hits"]
-    assert audio and audio[0]["time_range"] == [0.0, 2.4]
+    assert [0.0, 2.4] in [hit["time_range"] for hit in audio]
     assert bindery.json("search", "antenna", "--tag", "' OR 1=1 --")["hits"] == []
+
+
+def test_spaces_and_terms_of_a_lake_of_words(
+    sample: tuple[Bindery, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bindery, docs = sample
+    plain = bindery.json("search", "antenna tower", "-k", "3")
+    assert bindery.json("search", "antenna tower", "-k", "3", "--space", "minilm") == plain
+    monkeypatch.setenv("BINDERY_LAKE", bindery.environment["BINDERY_LAKE"])
+
+    def run(*arguments: str, code: int = 0) -> dict[str, Any]:
+        """The command in this process, which spares its start."""
+        handler = signal.getsignal(signal.SIGTERM)
+        assert (cli.run([*arguments, "--json"]), arguments) == (code, arguments)
+        signal.signal(signal.SIGTERM, handler)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    def refused(*arguments: str) -> dict[str, str]:
+        error: dict[str, str] = run(*arguments, code=2)["error"]
+        assert error["code"] == "usage"
+        return error
+
+    assert run("search", "antenna", "--plus", "tower", "-k", "3")["hits"] == plain["hits"]
+    question = "What revenue did radar gauges bring in 2025, in thousand euros?"
+    asked = [run("ask", question, *options) for options in ([], ["--space", "minilm"])]
+    assert asked[0]["found"] and asked[0]["citations"] == asked[1]["citations"]
+
+    sign = str(docs / "media" / "caution-sign.jpg")
+    for arguments in (
+        ["search", "--image", sign],
+        ["search", "x", "--plus", "@" + sign],
+        ["ask", "x", "--image", sign],
+    ):
+        error = refused(*arguments)
+        assert error["message"] == "the lake has no space that can be asked by files; its spaces: minilm"
+        assert "bindery models add imagebind" in error["hint"]
+    assert "weights and --minus" in refused("search", "antenna", "--minus", "0.5*tower")["message"]
+    assert refused("search", "--audio", "nowhere.wav")["message"] == "there is no file nowhere.wav"
+    assert "does not say which modality" in refused("search", "x", "--plus", "@notes.txt")["message"]
+    for command in ("search", "ask"):
+        assert "no space 'imagebind'" in refused(command, "x", "--space", "imagebind")["message"]
+    assert "the query is empty" in refused("search")["message"]
+    assert "the question is empty" in refused("ask", " ", "--image", sign)["message"]
 
 
 @pytest.mark.parametrize(
@@ -181,13 +230,65 @@ def test_a_busy_lake_is_told_at_once(sample: tuple[Bindery, Path]) -> None:
         assert bindery.json("search", "antenna")["hits"]
 
 
+def imports(environment: Mapping[str, str], *arguments: str) -> set[str]:
+    """The modules that a command loads."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flows.cli", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+
+
+HEAVY = {"prefect", "torch", "unstructured", "spacy", "transformers"}
+
+
 def test_reading_commands_import_no_server(sample: tuple[Bindery, Path]) -> None:
     bindery, _ = sample
     for arguments in (["status"], ["search", "antenna"], ["ask", "antenna?"]):
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "flows.cli", *arguments],
-            cwd=ROOT, env=bindery.environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if "|" in line}
-        assert not loaded & {"prefect", "torch", "unstructured", "spacy", "transformers"}, arguments
+        loaded = imports(bindery.environment, *arguments)
+        assert not loaded & HEAVY, arguments
         assert arguments[0] != "status" or not loaded & {"lancedb", "onnxruntime"}
+
+
+def test_a_lake_with_media_loads_their_model_only_where_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_home: PrefectHome
+) -> None:
+    """With a toy model of random weights: what is found means nothing, that it is asked does."""
+    pytest.importorskip("torch")
+    from tasks.embed import spaces
+    from tests.embed.imagebind.tiny import install_tiny
+    from tests.pipeline import ingest, inline
+
+    install_tiny(tmp_path / "models")
+    docs = tmp_path / "docs"
+    shutil.copytree(CORPUS / "sales", docs)
+    for name in ("bell.png", "bell.wav", "siren.wav"):
+        shutil.copy(CORPUS / "media" / name, docs)
+    monkeypatch.setenv("BINDERY_MODELS", str(tmp_path / "models"))
+    spaces.open_space.cache_clear()
+    try:
+        with inline():
+            assert ingest([docs], tmp_path / "lake").quarantined == 0
+    finally:
+        spaces.open_space.cache_clear()
+    bindery = Bindery(tmp_path, prefect_home)
+    bindery.environment["BINDERY_MODELS"] = str(tmp_path / "models")
+    bell = str(docs / "bell.wav")
+    found = bindery.json("search", "--audio", bell, "--minus", "0.001*gauge")
+    assert found["query"] == f"audio:{bell} - 0.001*gauge"
+    assert [term["weight"] for term in found["terms"]] == [1, -0.001]
+    assert found["hits"][0]["sources"] == [bell] and found["hits"][0]["modality"] == "audio"
+    assert {hit["kind"] for hit in found["hits"]} >= {
+        "audio",
+        "image",
+        "table",
+    }  # texts without a summary are not in this space
+    assert "torch" in imports(bindery.environment, "search", "tide gauge")
+    for arguments in (["ask", "tide gauge?"], ["search", "tide gauge", "--space", "minilm"]):
+        assert not imports(bindery.environment, *arguments) & HEAVY, arguments
+    classified = bindery.json("classify", bell, str(docs / "none.png"), "--labels", "bell,siren", code=3)
+    assert [row["error"] is None for row in classified["files"]] == [True, False]
+    shutil.rmtree(tmp_path / "models")
+    missing = bindery.json("search", "tide gauge", code=1)["error"]
+    assert missing["code"] == "missing_capability" and "or search without it: --space minilm" in missing["hint"]
+    assert bindery.json("ask", "tide gauge?")["release"] == 1

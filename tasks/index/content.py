@@ -43,15 +43,18 @@ def embed_stage(space: str) -> str:
 
 def chunks_digest(row: DocumentRow) -> str:
     """Names what a document's rows in the table of chunks are made of, without reading them."""
-    marks = (row.mark("chunk"), row.mark("summarize"))
+    marks = (row.mark("chunk"), row.mark("summarize"), row.mark("tag"))
     return content_id(_COLUMNS_VERSION, [mark.digest if mark else "" for mark in marks])
 
 
 def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
-    """A document's chunks with their summaries and the text that full-text search reads."""
+    """A document's chunks with their summaries, their tags and the text that full-text search reads."""
     chunks = _records(_load(storage, row, "chunk"))
     by_chunk = {item["chunk_id"]: item for item in _records(_load(storage, row, "summarize"))}
+    tags = {item["chunk_id"]: item for item in _records(_load(storage, row, "tag"))}
     for chunk in chunks:
+        tag = tags.get(chunk["chunk_id"], {})
+        chunk["tag"], chunk["tag_probability"] = tag.get("label", ""), tag.get("probability")
         summary = by_chunk.get(chunk["chunk_id"], {})
         chunk["summary"], chunk["summary_method"] = summary.get("text", ""), summary.get("method", "")
         parts = (chunk["context"], chunk["text"], chunk["summary"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from tasks.errors import LakeError
 from tasks.index import tables
 from tasks.lake import Lake, Release, current_release
-from tasks.rows import ChunkRow, DocumentRow, SourceRow, from_table
+from tasks.result import Match
+from tasks.rows import Box, ChunkRow, DocumentRow, Modality, SourceRow, from_table
 
 if TYPE_CHECKING:
     from lancedb import DBConnection
@@ -20,23 +22,41 @@ if TYPE_CHECKING:
     from lancedb.table import Table
 
 _EF, _REFINE = 300, 3  # of the HNSW index: recall .977 at 40k vectors
+_COHORT = 512  # vectors of each modality that stand for all of them
+_HELD = 4  # cohorts of spaces that a process keeps: 2 MB for each modality of 1024 floats
+_MATCH = ("view", "window", "modality", "box")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IndexedChunk:
-    """A chunk as it is in the index: its own row, and the summary that stands for it ("" where it has none)."""
+    """A chunk as it is in the index: its own row, the summary that stands for it and its tag ("" where it has none)."""
 
     chunk: ChunkRow
     summary: str
     summary_method: str
+    tag: str = ""
+    tag_probability: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that one search signal proposes. `score`: cosine similarity, or BM25."""
+    """A chunk that one search signal proposes. `score`: cosine similarity, or BM25; `calibrated`: see `Signal`."""
 
     chunk_id: str
     score: float
+    match: Match | None = None
+    calibrated: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """A sample of a space's vectors of one modality, (n, dimension), and which of its rows belong to which chunk."""
+
+    vectors: np.ndarray
+    members: Mapping[str, tuple[int, ...]]
+
+
+_cohorts: collections.OrderedDict[tuple[object, ...], Mapping[Modality, Cohort]] = collections.OrderedDict()
 
 
 class Reader:
@@ -44,6 +64,7 @@ class Reader:
 
     def __init__(self, lake: Lake, release: Release) -> None:
         self.release = release
+        self._lake = lake.id
         self._storage = lake.storage
         self._tables: dict[str, Table] = {}
 
@@ -80,14 +101,10 @@ class Reader:
         if not chunk_ids:
             return []
         query = self._table(tables.CHUNKS).search().where(col("chunk_id").isin(list(chunk_ids))).limit(None)
-        found = query.select([*ChunkRow.SCHEMA.names, "summary", "summary_method"]).to_arrow()
-        rows = zip(
-            from_table(found, ChunkRow),
-            found["summary"].to_pylist(),
-            found["summary_method"].to_pylist(),
-            strict=True,
-        )
-        by_id = {row.chunk_id: IndexedChunk(row, summary, method) for row, summary, method in rows}
+        beside = ("summary", "summary_method", "tag", "tag_probability")
+        found = query.select([*ChunkRow.SCHEMA.names, *beside]).to_arrow()
+        rows = zip(from_table(found, ChunkRow), *(found[name].to_pylist() for name in beside), strict=True)
+        by_id = {row.chunk_id: IndexedChunk(row, *values) for row, *values in rows}
         return [by_id[chunk_id] for chunk_id in dict.fromkeys(chunk_ids) if chunk_id in by_id]
 
     def all_chunks(self) -> list[ChunkRow]:
@@ -105,17 +122,70 @@ class Reader:
         touched = pc.filter(parents, pc.is_in(places, pa.array(list(pages), pa.int32())))
         return sorted(set(found["chunk_id"].take(touched).to_pylist()))
 
-    def nearest(self, space: str, vector: np.ndarray, limit: int, where: Expr | None = None) -> list[Candidate]:
-        """Chunks by the cosine similarity of their nearest view, best first; at most `limit` views are looked at."""
+    def nearest(
+        self,
+        space: str,
+        vector: np.ndarray,
+        limit: int,
+        where: Expr | None = None,
+        modality: Modality | None = None,
+    ) -> list[Candidate]:
+        """Chunks by the cosine similarity of their nearest view, best first; at most `limit` views are looked at.
+
+        Only views of the modality, where one is given.
+        """
+        from lancedb.expr import col
+
         query: Any = self._table(tables.vectors(space)).search(np.asarray(vector, np.float32))
-        query = query.distance_type("cosine").ef(_EF).refine_factor(_REFINE)
+        query = query.distance_type("cosine").ef(max(_EF, limit * _REFINE)).refine_factor(_REFINE)
+        if modality is not None:
+            of_modality = col("modality") == modality
+            where = of_modality if where is None else where & of_modality
         if where is not None:
             query = query.where(where, prefilter=True)
-        found = query.select(["chunk_id", "_distance"]).limit(limit).to_arrow()
-        best: dict[str, float] = {}
-        for chunk_id, distance in zip(found["chunk_id"].to_pylist(), found["_distance"].to_pylist(), strict=True):
-            best[chunk_id] = max(best.get(chunk_id, -1.0), 1.0 - distance)
-        return _ordered(best)
+        found = query.select(["chunk_id", *_MATCH, "_distance"]).limit(limit).to_arrow()
+        best: dict[str, Candidate] = {}
+        for row in sorted(found.to_pylist(), key=lambda row: (row["_distance"], row["view"], row["window"])):
+            if row["chunk_id"] not in best:
+                match = Match(row["modality"], row["view"], row["window"], Box(**row["box"]) if row["box"] else None)
+                best[row["chunk_id"]] = Candidate(row["chunk_id"], max(-1.0, 1.0 - row["_distance"]), match)
+        return _ordered(best.values())
+
+    def cohorts(self, space: str) -> Mapping[Modality, Cohort]:
+        """A sample of the space's vectors of each modality that it has: always the same one of a release.
+
+        Vectors are chosen by the hash of their item, which is as good as by lot, and each distinct item counts once.
+        """
+        key = (self._lake, self.release.number, self.release.created, space)
+        if key not in _cohorts:
+            column = self._table(tables.vectors(space)).search().select(["modality"]).limit(None).to_arrow()
+            counts = collections.Counter[Modality](column["modality"].to_pylist())
+            _cohorts[key] = {name: self._cohort(space, name, count) for name, count in sorted(counts.items())}
+            while len(_cohorts) > _HELD:
+                _cohorts.popitem(last=False)
+        return _cohorts[key]
+
+    def _cohort(self, space: str, modality: Modality, count: int) -> Cohort:
+        """`count`: how many vectors there are."""
+        from lancedb.expr import col, lit
+
+        where = col("modality") == modality
+        if count > _COHORT:
+            where = where & (col("item") < lit(f"{_COHORT * 16**8 // count:08x}"))
+        query = self._table(tables.vectors(space)).search().where(where).limit(None)
+        found = query.select(["chunk_id", "item", "vector"]).to_arrow().combine_chunks()
+        place: dict[str, int] = {}
+        items = found["item"].to_pylist()
+        for index in sorted(range(len(items)), key=items.__getitem__):
+            place.setdefault(items[index], index)
+        chosen = list(place.values())[:_COHORT]
+        row = {items[index]: position for position, index in enumerate(chosen)}
+        members: dict[str, list[int]] = {}
+        for chunk_id, item in zip(found["chunk_id"].to_pylist(), items, strict=True):
+            if item in row:
+                members.setdefault(chunk_id, []).append(row[item])
+        matrix = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.release.spaces[space])
+        return Cohort(matrix[chosen], {chunk_id: tuple(rows) for chunk_id, rows in members.items()})
 
     def matching(self, column: str, text: str, limit: int, where: Expr | None = None) -> list[Candidate]:
         """Chunks by BM25 over `search_text` or `search_cjk`, best first. Any text is a query: there is no syntax."""
@@ -126,7 +196,8 @@ class Reader:
         if where is not None:
             query = query.where(where, prefilter=True)
         found = query.select(["chunk_id", "_score"]).limit(limit).to_arrow()
-        return _ordered(dict(zip(found["chunk_id"].to_pylist(), found["_score"].to_pylist(), strict=True)))
+        pairs = zip(found["chunk_id"].to_pylist(), found["_score"].to_pylist(), strict=True)
+        return _ordered(Candidate(chunk_id, score) for chunk_id, score in dict(pairs).items())
 
     def _rows(self, name: str, kind: Any, where: Expr | None = None) -> list[Any]:
         query = self._table(name).search().select(kind.SCHEMA.names).limit(None)
@@ -150,6 +221,6 @@ def open_reader(lake: Lake, release: Release | None = None) -> Reader:
     return Reader(lake, chosen)
 
 
-def _ordered(scores: dict[str, float]) -> list[Candidate]:
+def _ordered(found: Iterable[Candidate]) -> list[Candidate]:
     """Best first; equal scores by id, so that the order does not depend on how the rows lie on disk."""
-    return [Candidate(key, score) for key, score in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
+    return sorted(found, key=lambda candidate: (-candidate.score, candidate.chunk_id))

@@ -30,7 +30,11 @@ _KEEP_ALL_VERSIONS = timedelta(days=36_500)
 
 _BOOKKEEPING = [pa.field("digest", pa.string(), nullable=False), pa.field("rows", pa.int32(), nullable=False)]
 _SEARCHED = [
-    pa.field(name, pa.string(), nullable=False) for name in ("summary", "summary_method", "search_text", "search_cjk")
+    *(
+        pa.field(name, pa.string(), nullable=False)
+        for name in ("summary", "summary_method", "search_text", "search_cjk", "tag")
+    ),
+    pa.field("tag_probability", pa.float64()),
 ]
 
 

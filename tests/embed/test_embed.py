@@ -12,7 +12,7 @@ import pytest
 from tasks import embed, stage
 from tasks.embed import EmbedInput, embed_shard, spaces
 from tasks.errors import DocumentError, LakeError, MissingCapabilityError, UsageError
-from tasks.rows import ChunkRow, SummaryRow, content_id, digest, to_table, vectors_from_table
+from tasks.rows import ChunkRow, Modality, SummaryRow, View, content_id, digest, to_table, vectors_from_table
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import LocalStorage
 
@@ -22,10 +22,11 @@ class FakeSpace:
 
     name = "fake"
     dimension = 2
-    modalities = frozenset({"text"})
-    fingerprint = "fake-1"
+    modalities: frozenset[Modality] = frozenset({"text"})
+    views: frozenset[View] = frozenset({"text", "summary"})
 
-    def __init__(self) -> None:
+    def __init__(self, fingerprint: str = "fake-1") -> None:
+        self.fingerprint = fingerprint
         self.seen: list[str] = []
 
     def windows(self, text: str) -> list[str]:
@@ -82,7 +83,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 @pytest.fixture
 def how() -> Recipe:
-    return embed.recipe("fake", "fake-1")
+    return embed.recipe(FakeSpace(), 0)
 
 
 def test_whole_rows(storage: LocalStorage, how: Recipe) -> None:
@@ -160,7 +161,7 @@ def test_a_full_disk_ends_the_run_and_no_document(
 def test_another_model_embeds_again(storage: LocalStorage, how: Recipe) -> None:
     documents = [simple(storage, "d", "words")]
     (old,) = embed_shard(storage, documents, how, FakeSpace())
-    (new,) = embed_shard(storage, documents, embed.recipe("fake", "fake-2"), FakeSpace())
+    (new,) = embed_shard(storage, documents, embed.recipe(FakeSpace("fake-2"), 0), FakeSpace("fake-2"))
     assert isinstance(old, StageRef) and isinstance(new, StageRef)
     assert old.key != new.key
 

@@ -1,0 +1,217 @@
+"""Classify: files in, for each file the probability of every label out; without training, or from a few examples.
+
+    labels in words ──► their vectors ─┐
+                                       ├──► softmax over cosine / temperature           (zero-shot)
+    files ──► their vectors ───────────┤
+                                       ├──► logistic regression on the vectors          (few-shot)
+    examples of each label ──► vectors ┘
+
+Zero-shot is Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021),
+few-shot the linear probe with which ImageBind's paper reports it. The temperature of 0.01 is the one that CLIP's text
+tower, and with it ImageBind's, was trained to and clipped at: cosines count a hundredfold.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.embed.imagebind import probe
+from tasks.embed.media import Medium
+from tasks.embed.spaces import MediaSpace
+from tasks.errors import DocumentError, UsageError
+from tasks.query import modality_of_file
+from tasks.rows import Modality
+
+TEMPERATURE, PROMPT = probe.TEMPERATURE, "{}"
+_LEAVE_ONE_OUT = 20  # examples up to which each is left out once to see whether the others get it right
+
+Predict = Callable[[np.ndarray], np.ndarray]  # (n, dimension) vectors -> (n, labels) probabilities
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Classified:
+    """A file and the probability of each label in their order, or the `error` why there are none."""
+
+    file: str
+    modality: Modality | None
+    probabilities: tuple[float, ...] = ()
+    error: DocumentError | None = None
+
+    def to_json(self, labels: Sequence[str]) -> dict[str, Any]:
+        best = int(np.argmax(self.probabilities)) if self.probabilities else None
+        error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+        return {
+            "file": self.file,
+            "modality": self.modality,
+            "label": None if best is None else labels[best],
+            "probabilities": dict(zip(labels, self.probabilities, strict=True)) if self.probabilities else None,
+            "error": error,
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Classification:
+    """The files in their order. `method` is `zero-shot` or `few-shot`; `notes` say what the labels were learnt from."""
+
+    method: str
+    labels: tuple[str, ...]
+    files: tuple[Classified, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            "labels": list(self.labels),
+            "files": [file.to_json(self.labels) for file in self.files],
+            "notes": list(self.notes),
+        }
+
+
+def zero_shot(
+    space: MediaSpace,
+    files: Sequence[str],
+    labels: Sequence[str],
+    prompt: str = PROMPT,
+    temperature: float = TEMPERATURE,
+    modality: Modality | None = None,
+) -> Classification:
+    """Which label, put into the prompt in the place of {}, each file is nearest to.
+
+    `modality` is that of all files; by default their names say it. Raises UsageError for labels that leave no choice.
+    """
+    _check_labels(labels)
+    if "{}" not in prompt:
+        raise UsageError(f"the prompt {prompt!r} has no place for the label", "write {} there, as in 'a photo of a {}'")
+    if not 0 < temperature < float("inf"):
+        raise UsageError(f"the temperature is {temperature:g}", "give a number above 0; 0.01 is what the model learnt")
+    texts = space.embed_texts([prompt.replace("{}", label) for label in labels])
+
+    def predict(vectors: np.ndarray) -> np.ndarray:
+        return probe.classify(vectors, texts, temperature)
+
+    return Classification("zero-shot", tuple(labels), _classify(space, files, modality, predict))
+
+
+def few_shot(
+    space: MediaSpace,
+    files: Sequence[str],
+    examples: Mapping[str, Sequence[str]],
+    modality: Modality | None = None,
+) -> Classification:
+    """Which label's examples each file is most like. An example that cannot be read is left out, and noted.
+
+    Raises UsageError where a label has no example that can be read.
+    """
+    labels = tuple(examples)
+    _check_labels(labels)
+    given = [(label, path) for label in labels for path in examples[label]]
+    notes: list[str] = []
+    vectors: list[np.ndarray] = []
+    targets: list[str] = []
+    for (label, path), (_, found) in zip(given, _embed(space, [path for _, path in given], modality), strict=True):
+        if isinstance(found, DocumentError):
+            notes.append(f"left out: {path}: {found.message}")
+        else:
+            vectors.append(found)
+            targets.append(label)
+    for label in labels:
+        if label not in targets:
+            raise UsageError(f"label {label!r} has no example that can be read", "; ".join(notes) or "add some")
+    matrix = np.stack(vectors)
+    learnt = probe.linear_probe(matrix, targets)
+    order = [learnt.labels.index(label) for label in labels]
+    notes.append(f"trained on {len(targets)} examples of {len(labels)} labels{_leave_one_out(matrix, targets)}")
+    rows = _classify(space, files, modality, lambda unknown: learnt.probabilities(unknown)[:, order])
+    return Classification("few-shot", labels, rows, tuple(notes))
+
+
+def read_examples(folder: str, labels: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The files of FOLDER/<label>/, by label; of these labels, or of every subfolder. Names that begin with . are not.
+
+    Raises UsageError where the folder or the subfolder of a label is not there, or has no files.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UsageError(f"there is no folder {folder}", "give a folder with one subfolder of files for each label")
+    chosen = list(labels) or sorted(path.name for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    found: dict[str, list[str]] = {}
+    for label in chosen:
+        place = root / label
+        paths = sorted(place.iterdir()) if label and place.parent == root and place.is_dir() else []
+        found[label] = [str(path) for path in paths if path.is_file() and path.name[0] != "."]
+        if not found[label]:
+            raise UsageError(f"label {label!r} has no examples in {folder}", f"put files of it into {place}")
+    return found
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if len(labels) < 2:
+        raise UsageError("there are fewer than two labels to choose from", "--labels dog,car,bird")
+    if len(set(labels)) < len(labels) or not all(label.strip() for label in labels):
+        raise UsageError(f"labels are empty or the same: {', '.join(labels)}", "give each label once")
+
+
+def _classify(
+    space: MediaSpace, files: Sequence[str], modality: Modality | None, predict: Predict
+) -> tuple[Classified, ...]:
+    found = []
+    for path, (of, vector) in zip(files, _embed(space, files, modality), strict=True):
+        if isinstance(vector, DocumentError):
+            found.append(Classified(path, of, error=vector))
+        else:
+            found.append(Classified(path, of, tuple(float(share) for share in predict(vector[None])[0])))
+    return tuple(found)
+
+
+def _embed(
+    space: MediaSpace, paths: Sequence[str], modality: Modality | None
+) -> list[tuple[Modality | None, np.ndarray | DocumentError]]:
+    """The modality of each file, and its unit vector as `MediaSpace.embed_file` has it, or why there is none."""
+    looked = [_look(space, path, modality) for path in paths]
+    media = [Medium(of, path) for path, of in zip(paths, looked, strict=True) if not isinstance(of, DocumentError)]
+    planned = space.media_items(media, 0) if media else []
+    items = [item for plan in planned if not isinstance(plan, DocumentError) for item in plan]
+    vectors = iter(space.embed_media(items) if items else [])
+    made = iter([plan if isinstance(plan, DocumentError) else _mean([next(vectors) for _ in plan]) for plan in planned])
+    return [(None, of) if isinstance(of, DocumentError) else (of, next(made)) for of in looked]
+
+
+def _look(space: MediaSpace, path: str, modality: Modality | None) -> Modality | DocumentError:
+    if not os.path.isfile(path):
+        return DocumentError("no_file", "there is no such file", "check the path")
+    try:
+        found = modality or modality_of_file(path)
+    except UsageError as error:
+        return DocumentError("unsupported_type", error.message, f"{error.hint} with --modality")
+    if found not in space.modalities or found == "text":
+        return DocumentError("unsupported_type", f"space {space.name} classifies no {found}")
+    return found
+
+
+def _mean(parts: Sequence[np.ndarray | DocumentError]) -> np.ndarray | DocumentError:
+    """The mean direction of the views of one picture; a recording has one."""
+    vectors = []
+    for part in parts:
+        if isinstance(part, DocumentError):
+            return part
+        vectors.append(part)
+    total = np.sum(vectors, axis=0, dtype=np.float64)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
+
+
+def _leave_one_out(vectors: np.ndarray, labels: Sequence[str]) -> str:
+    """How many examples the others get right, where there are few enough of them to see."""
+    if len(labels) > _LEAVE_ONE_OUT or min(collections.Counter(labels).values()) < 2:
+        return ""
+    right = 0
+    for index, label in enumerate(labels):
+        others = probe.linear_probe(np.delete(vectors, index, axis=0), [*labels[:index], *labels[index + 1 :]])
+        right += others.predict(vectors[index : index + 1]) == [label]
+    return f"; leaving each out once, the others get {right} of {len(labels)} right"

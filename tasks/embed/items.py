@@ -1,0 +1,83 @@
+"""What is embedded of a document: its chunks and summaries in, `Item`s out, each the exact input of one vector."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+from tasks.embed.media import MediaItem, Medium, modality_of
+from tasks.embed.spaces import Space
+from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Item:
+    """A vector row without its vector, and what to embed for it: `text`, or `media`.
+
+    `item` is the hash of exactly that, under the space's fingerprint.
+    """
+
+    chunk: ChunkRow
+    view: View
+    window: int
+    item: str
+    text: str = ""
+    media: MediaItem | None = None
+
+    @property
+    def modality(self) -> Modality:
+        return self.media.modality if self.media else "text"
+
+    @property
+    def box(self) -> Box | None:
+        return self.media.box if self.media else None
+
+    def __str__(self) -> str:
+        what = f"{self.media.view or self.media.modality} of {self.chunk.media}" if self.media else repr(self.text[:60])
+        return f"the {self.view} view of chunk {self.chunk.chunk_id}, item {self.item} ({what})"
+
+
+def texts_of(chunk: ChunkRow, summary: str, space: Space) -> list[tuple[View, str]]:
+    """The texts that a chunk is found by: its own words under their context, and its summary.
+
+    A picture's or recording's summary already holds the words in it, so those stand alone only where there is none.
+    """
+    found: list[tuple[View, str]] = []
+    stands_for_words = chunk.kind not in ("text", "table") and summary.strip()
+    if "text" in space.views and chunk.text.strip() and not stands_for_words:
+        found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
+    if "summary" in space.views and summary.strip():
+        found.append(("summary", summary))
+    return found
+
+
+def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Medium | None:
+    """The raw medium of a chunk, if it has one that the space embeds. `local` maps a lake path to a file."""
+    modality = modality_of(chunk.media_type or "") if chunk.media else None
+    if chunk.media is None or modality is None or modality not in space.modalities or "raw" not in space.views:
+        return None
+    return Medium(modality, local(chunk.media), chunk.time_start, chunk.time_end)
+
+
+def items_of(
+    chunks: Iterable[ChunkRow],
+    summaries: Iterable[SummaryRow],
+    space: Space,
+    media: Mapping[str, list[MediaItem]],
+) -> list[Item]:
+    """What is to be embedded for one document, in order. `media` has the items of each chunk's medium, by chunk id."""
+    texts = {row.chunk_id: row.text for row in summaries}
+    items: list[Item] = []
+    for chunk in chunks:
+        for view, text in texts_of(chunk, texts.get(chunk.chunk_id, ""), space):
+            for index, window in enumerate(space.windows(text)):
+                items.append(Item(chunk, view, index, content_id(space.name, space.fingerprint, window), text=window))
+        for index, medium in enumerate(media.get(chunk.chunk_id, [])):
+            items.append(raw_item(chunk, index, medium, space))
+    return items
+
+
+def raw_item(chunk: ChunkRow, index: int, medium: MediaItem, space: Space) -> Item:
+    """The item of one part of a chunk's medium. The lake path of a medium is its content's hash."""
+    identity = content_id(space.name, space.fingerprint, chunk.media, list(medium.spec))
+    return Item(chunk, "raw", index, identity, media=medium)
