@@ -137,7 +137,7 @@ class Reader:
         from lancedb.expr import col
 
         query: Any = self._table(tables.vectors(space)).search(np.asarray(vector, np.float32))
-        query = query.distance_type("cosine").ef(_EF).refine_factor(_REFINE)
+        query = query.distance_type("cosine").ef(max(_EF, limit * _REFINE)).refine_factor(_REFINE)
         if modality is not None:
             of_modality = col("modality") == modality
             where = of_modality if where is None else where & of_modality

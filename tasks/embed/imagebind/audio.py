@@ -100,11 +100,12 @@ def load(path: str | os.PathLike[str], start: float | None = None, end: float | 
         if rate not in _RATES:
             raise DocumentError("malformed", f"{path}: it claims {rate} samples per second", MEND)
         first = round((start or 0.0) * rate)
-        left = file.frames - first if end is None else min(file.frames, round(end * rate)) - first
+        lead = min(first, round(_LEAD * rate))
+        left = (file.frames if end is None else min(file.frames, round(end * rate))) - first + lead
         parts: list[np.ndarray] = []
         try:
-            if first and left > 0:
-                file.seek(first)
+            if first and left > lead:
+                file.seek(first - lead)
             while left > 0:
                 part = file.read(min(left, _BLOCK), dtype="float32", always_2d=True)
                 if not len(part):
@@ -113,9 +114,10 @@ def load(path: str | os.PathLike[str], start: float | None = None, end: float | 
                 left -= len(part)
         except soundfile.LibsndfileError as error:
             raise DocumentError("malformed", f"{path}: the recording cannot be decoded: {error}", MEND) from error
-    if not parts:
+    found = np.ascontiguousarray(np.concatenate(parts)[lead:].T) if parts else np.empty((0, 0))
+    if not found.size:
         raise _no_samples(path)
-    return np.ascontiguousarray(np.concatenate(parts).T), rate
+    return found, rate
 
 
 def _load_any(path: str | os.PathLike[str], start: float, end: float) -> tuple[np.ndarray, int]:

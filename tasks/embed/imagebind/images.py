@@ -31,7 +31,7 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEB
 _LOSS = 0.1  # of the picture; what the crop may hide without a letterbox
 _LARGE, _LONG = 2 * IMAGE_SIZE, 2  # the short side in pixels, and the proportion, from which there are tiles
 _OVERLAP = 0.1  # of a tile's side, that neighbouring tiles share at least
-_MAX_RESIZED = 100_000  # pixels; a longer resized side is never made, only the crop of it
+_MAX_RESIZED = 200_000  # pixels; a longer resized side is never made, only the crop of it
 _MEND = "it may be cut off or damaged; fetch it again"
 _MEAN_COLOUR = (123, 117, 104)  # 255 times the mean that the model's input is normalised with: zero to the model
 
@@ -91,19 +91,19 @@ def official(image: Image) -> np.ndarray:
 def square(image: Image, resampling: Resampling) -> Image:
     """The centre of a picture of any mode, 224 x 224 once its short side has 224.
 
-    In two steps, across and then down, as Pillow did it for the reference: newer ones choose the order by the cost, and
-    where sharp edges overshoot the order shows.
+    In two steps, across and then down, as Pillow 9 did it for the reference: by itself Pillow 13 chooses the order by
+    the cost, and where sharp edges overshoot the order shows.
     """
     width, height = image.size
     columns, rows = _resized(width, height)
     left, top = (round((side - IMAGE_SIZE) / 2) for side in (columns, rows))
-    down = (0.0, 0.0, IMAGE_SIZE, height)
+    down = (0.0, 0.0, float(IMAGE_SIZE), float(height))
     if rows > _MAX_RESIZED:  # only what is seen
         scale = height / rows
         first = max(0, int(top * scale - 2 * max(scale, 1)) - 1)
         last = min(height, math.ceil((top + IMAGE_SIZE) * scale + 2 * max(scale, 1)) + 1)
         image, height = image.crop((0, first, width, last)), last - first
-        down = (0.0, top * scale - first, IMAGE_SIZE, (top + IMAGE_SIZE) * scale - first)
+        down = (0.0, top * scale - first, float(IMAGE_SIZE), (top + IMAGE_SIZE) * scale - first)
         rows, top = IMAGE_SIZE, 0
     if columns > _MAX_RESIZED:
         scale = width / columns
@@ -123,11 +123,16 @@ def render(image: Image, view: ImageView) -> np.ndarray:
     width, height = image.size
     x0, y0, x1, y1 = view.box
     left, top = min(int(x0 * width), width - 1), min(int(y0 * height), height - 1)
-    right, bottom = max(left + 1, -int(-x1 * width // 1)), max(top + 1, -int(-y1 * height // 1))
-    part = (left, top, min(right, width), min(bottom, height))
-    scale = IMAGE_SIZE / max(part[2] - left, part[3] - top)
-    size = (max(1, round((part[2] - left) * scale)), max(1, round((part[3] - top) * scale)))
-    shown = image.resize(size, Images.Resampling.BICUBIC, box=part)
+    right, bottom = (
+        max(low + 1, min(math.ceil(end * side), side)) for low, end, side in ((left, x1, width), (top, y1, height))
+    )
+    across, down = right - left, bottom - top
+    size = (
+        max(1, round(IMAGE_SIZE * across / max(across, down))),
+        max(1, round(IMAGE_SIZE * down / max(across, down))),
+    )
+    shown = image.resize((size[0], down), Images.Resampling.BICUBIC, box=(left, top, right, bottom))
+    shown = shown.resize(size, Images.Resampling.BICUBIC)
     if size == (IMAGE_SIZE, IMAGE_SIZE):
         return np.asarray(shown)
     ground = Images.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), _MEAN_COLOUR)

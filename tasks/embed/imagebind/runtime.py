@@ -32,7 +32,7 @@ Load = Callable[[str, torch.device, torch.dtype], Tower]
 
 # Tokens per batch that keep a device busy: more gains nothing and waits longer for its first result. The CPU's was
 # measured (benchmarks/imagebind).
-_BUSY = {"cpu": 1024, "cuda": 65_536, "mps": 8192}
+_BUSY = {"cpu": 2304, "cuda": 65_536, "mps": 8192}
 # What a token needs while a block runs, in elements of the block's width: the residual stream twice in float32, what
 # attention reads and makes, the MLP's four widths before and after its activation; and a margin.
 _WIDTHS_PER_TOKEN = 32

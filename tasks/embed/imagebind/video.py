@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CLIPS, CLIP_SECONDS, CROPS = 5, 2, 3
+_SLOWEST = 1e-6  # frames a second
 _MEAN = np.array((0.48145466, 0.4578275, 0.40821073), dtype=np.float32)
 _STD = np.array((0.26862954, 0.26130258, 0.27577711), dtype=np.float32)
 
@@ -88,7 +89,7 @@ def load(path: str | os.PathLike[str], start: float | None = None, end: float | 
 
 def frame_indices(frames: int, fps: float) -> list[tuple[int, int]]:
     """The first and last frame of each clip, of `frames` in all."""
-    if fps <= 0:
+    if fps < _SLOWEST:  # unknown: as if it were one clip
         fps = frames / CLIP_SECONDS
     last = Fraction(max(frames / fps - CLIP_SECONDS, 0))  # of the float, as the reference has it
     pairs = []
@@ -126,13 +127,13 @@ def _frames(container: InputContainer, stream: VideoStream, start: float | None,
     if start:
         container.seek(int(low), stream=stream)
     for packet in container.demux(stream):
-        if packet.dts is None or packet.is_discard:
+        shown, read = _first(packet.pts, packet.dts), _first(packet.dts, packet.pts)
+        if shown is None or read is None or packet.is_discard:
             continue
-        if packet.dts >= high:
+        if packet.dts is not None and read >= high:
             break
-        shown = packet.dts if packet.pts is None else packet.pts
         if packet.is_keyframe:
-            keys.append((shown, packet.dts))
+            keys.append((shown, read))
         if shown < low:
             before.append(shown)
         elif shown < high:
@@ -184,7 +185,12 @@ def _decode_from(
 
 
 def _shown(frame: VideoFrame) -> float:
-    return next((time for time in (frame.pts, frame.dts) if time is not None), -math.inf)
+    found = _first(frame.pts, frame.dts)
+    return -math.inf if found is None else found
+
+
+def _first(time: int | None, other: int | None) -> int | None:
+    return other if time is None else time
 
 
 def _crops(frame: np.ndarray) -> np.ndarray:

@@ -183,7 +183,7 @@ def test_errors_name_the_item(model: ImageBind, files: Path) -> None:
 def test_wrong_use_is_said_at_once(model: ImageBind) -> None:
     calls: list[Callable[[], object]] = [
         lambda: model.embed_texts("one text"),
-        lambda: model.embed_images("one.png"),  # type: ignore[arg-type]
+        lambda: model.embed_images("one.png"),
         lambda: model.embed_texts([3]),  # type: ignore[list-item]
         lambda: model.embed_images([3]),  # type: ignore[list-item]
         lambda: model.embed_videos([np.zeros((2, 2))]),  # type: ignore[list-item]

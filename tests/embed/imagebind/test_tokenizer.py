@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tasks.embed.imagebind import tokenizer
 from tasks.embed.imagebind.config import TEXT_TOKENS
 from tasks.embed.imagebind.tokenizer import END, START, tokenize, windows
+from tasks.errors import MissingCapabilityError
 from tests.embed.imagebind.fixtures import EXPECTED, SHARED
 
 SPECIAL = "<|startoftext|>", "<|endoftext|>"
@@ -177,7 +178,7 @@ def test_a_text_of_a_megabyte(text: str) -> None:
 def test_a_damaged_vocabulary_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer, "VOCABULARY_SHA256", "0" * 64)
     tokenizer._tokenizer.cache_clear()
-    with pytest.raises(tokenizer.MissingCapabilityError, match=r"bpe_simple_vocab.*damaged"):
+    with pytest.raises(MissingCapabilityError, match=r"bpe_simple_vocab.*damaged"):
         tokenize(["a dog"])
 
 

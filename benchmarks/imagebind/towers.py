@@ -1,0 +1,72 @@
+"""Towers with random weights, made on the device: ours and the plain way's, of the same values. No checkpoint is needed.
+
+The weights have unit gain, so that values stay in the range of a trained model; they say nothing about quality.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tasks.embed.imagebind.config import HUGE, ModelConfig, TowerConfig
+from tasks.embed.imagebind.installed import Installed
+from tasks.embed.imagebind.model import Tower, build_tower
+
+TINY = ModelConfig(
+    dimension=64,
+    vision=TowerConfig(64, 3, 4),
+    text=TowerConfig(64, 3, 4),
+    audio=TowerConfig(64, 3, 4),
+    depth=TowerConfig(64, 3, 4),
+    thermal=TowerConfig(64, 3, 4),
+    imu=TowerConfig(64, 3, 4),
+)
+MODELS = {"huge": HUGE, "tiny": TINY}
+_SCALES = {"text": 100.0, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
+
+
+@dataclasses.dataclass(slots=True)
+class Pair:
+    """One tower twice: `fast` in the precision that the runtime chose, `plain` in float32."""
+
+    fast: Tower
+    plain: Tower
+
+
+def pretend_installed(config: ModelConfig) -> Installed:
+    """What a runtime wants to know of a model whose weights are made and not loaded."""
+    return Installed(Path("/none"), config, "random", "float32", (), "", "random weights", "")
+
+
+def make_pair(config: ModelConfig, name: str, device: torch.device, dtype: torch.dtype) -> Pair:
+    """On a device where both are float32 they share their weights."""
+    made: dict[str, Tensor] = {}
+
+    def source(key: str, shape: tuple[int, ...]) -> Tensor:
+        if key not in made:
+            made[key] = _random(key, shape, device)
+        return made[key]
+
+    plain = build_tower(config, name, plain=True).fill(source, device, torch.float32)
+    return Pair(build_tower(config, name).fill(source, device, dtype), plain)
+
+
+def _random(key: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    if key.endswith(".mask"):
+        return torch.full(shape, -math.inf, device=device).triu(1)
+    if key.endswith("log_logit_scale"):
+        return torch.tensor(math.log(_SCALES[key.split(".")[1]]), device=device)
+    generator = torch.Generator(device).manual_seed(zlib.crc32(key.encode()))
+    values = torch.empty(shape, device=device).uniform_(-(3**0.5), 3**0.5, generator=generator)
+    if len(shape) == 1:
+        return values.mul_(0.1).add_(1 if key.endswith(".weight") else 0)
+    if key.endswith(("bias_k", "bias_v")):
+        return values
+    if key.endswith(("cls_token", "pos_embed", "token_embedding.weight")):
+        return values.mul_(0.5)
+    return values.mul_(math.prod(shape[1:]) ** -0.5)
