@@ -8,6 +8,8 @@ from typing import Any
 from tasks.query import Term
 from tasks.rows import Box, ChunkRow, Modality, View
 
+_SHOWN = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Match:
@@ -85,6 +87,8 @@ class Hit:
             "text": chunk.text,
             "html": chunk.html,
             "image": picture(chunk),
+            "media": chunk.media,
+            "media_type": chunk.media_type,
             "boxes": [dataclasses.asdict(box) for box in chunk.boxes],
             "modality": self.modality,
             "located": dataclasses.asdict(box) if (box := self.located) else None,
@@ -116,8 +120,8 @@ class SearchResult:
 
 
 def picture(chunk: ChunkRow) -> str | None:
-    """The lake path of the picture that a chunk is, or is shown by."""
-    return chunk.media if chunk.media and (chunk.media_type or "").startswith("image/") else None
+    """The lake path of the picture that a chunk is, or is shown by; depth and thermal maps are not pictures to show."""
+    return chunk.media if chunk.media and chunk.media_type in _SHOWN else None
 
 
 def time_range(chunk: ChunkRow) -> tuple[float, float] | None:

@@ -81,7 +81,7 @@ def test_search_contract(sample: tuple[Bindery, Path]) -> None:
     hit = found["hits"][0]
     assert set(hit) == {
         "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
-        "modality", "located", "tag",
+        "modality", "located", "tag", "media", "media_type",
     }  # fmt: skip
     scores = [each["score"] for each in found["hits"]]
     assert scores == sorted(scores, reverse=True)

@@ -73,8 +73,8 @@ def test_the_public_fields_of_a_hit(lake: Lake) -> None:
     assert (found["query"], found["release"]) == ("cable", 1)
     assert found["terms"] == [{"weight": 1.0, "modality": "text", "text": "cable", "path": None}]
     assert list(found["hits"][0]) == [
-        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
-        "modality", "located", "tag",
+        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "media", "media_type",
+        "boxes", "modality", "located", "tag",
     ]  # fmt: skip
     assert [found["hits"][0][name] for name in ("modality", "located", "tag")] == ["text", None, None]
     assert found["hits"][0]["boxes"] == [{"page": 1, "x0": 0.1, "y0": 0.1, "x1": 0.9, "y1": 0.2}]

@@ -179,9 +179,19 @@ def test_loading_a_part(name: str, tmp_path: Path) -> None:
     assert audio.duration(path) == pytest.approx(3.0, abs=0.06)
     part, _ = audio.load(path, 1.0, 2.0)
     assert part.shape == (len(whole), 48_000)
-    np.testing.assert_allclose(part, whole[:, 48_000:96_000], atol=0.02 if name == "sound.mp3" else 1e-4)
+    # Matroska's times are whole milliseconds, and what AAC puts for noise is not the same twice.
+    assert shift_of(part, whole, 48_000) <= (48 if name == "film.mkv" else 0)
     rest, _ = audio.load(path, 2.0)
-    np.testing.assert_allclose(rest, whole[:, 96_000:], atol=0.02 if name == "sound.mp3" else 1e-4)
+    assert shift_of(rest[:, :40_000], whole, 96_000) <= (48 if name == "film.mkv" else 0)
+
+
+def shift_of(part: np.ndarray, whole: np.ndarray, at: int) -> int:
+    """By how many samples a part is not where it should be; fails where it is not near."""
+    for shift in sorted(range(-48, 49), key=abs):
+        there = whole[:, at + shift : at + shift + part.shape[1]]
+        if there.shape == part.shape and np.abs(there - part).max() < 5e-3:
+            return abs(shift)
+    raise AssertionError("the part is not in the whole")
 
 
 @pytest.mark.parametrize(("name", "share"), [("syn_3.1s_8k.wav", 0.0005), ("syn_2.7s_48k_stereo.flac", 0.5)])
