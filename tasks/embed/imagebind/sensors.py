@@ -10,8 +10,8 @@ other preparations can be tried. The rest is the best supported reading of what 
   disparity over SUN is about eight times 0.0418 (others measured 0.318): so the model learnt from an eighth of the
   true disparity, and `unit` = 8 restores that. Depth beyond 8 m counts as 8 m, as in SUN's own toolbox and in the
   one report of the paper's accuracy (ImageBind issue 134). Scaling is bilinear. Of an unknown camera we assume the
-  Kinect's field of view. Ours: what was not measured (0, NaN) gets the map's mean disparity; a map of 8 bits is taken
-  as relative disparity, near is bright, and standardised by itself.
+  Kinect's numbers, at any resolution. Ours: what was not measured (0, NaN) gets the map's mean disparity; a map of
+  8 bits is taken as relative disparity, near is bright, and standardised by itself.
 - Thermal. One channel of 0 to 1, scaled as pictures are, not normalised: with normalisation LLVIP's accuracy fell from
   62.4 to 55.2 (pull request 73; the paper has 63.4). Ours: 16 bits and floats are stretched between their own 1st and
   99th percentile, as a camera's 8 bits are.
@@ -34,7 +34,7 @@ from tasks.embed.imagebind.config import IMU_CHANNELS, IMU_SAMPLES, MAP_SIZE
 from tasks.errors import DocumentError
 
 KINECT_BASELINE = 0.075  # metres
-KINECT_FOCAL, KINECT_SIDE = 518.857901, 480  # pixels, and the short side of the picture that it is measured in
+KINECT_FOCAL = 518.857901  # pixels of a picture of 640 x 480
 _NEAREST, _FARTHEST = 0.01, 8.0  # metres
 _DISPARITY_MAX, _DISPARITY_MEAN, _DISPARITY_STD = 75.0, 0.0418, 0.0295
 _MILLIMETRES = 1000
@@ -82,16 +82,14 @@ def load_imu(path: str | os.PathLike[str], rate: float | None = None) -> np.ndar
 def depth(
     metres: np.ndarray,
     baseline: float = KINECT_BASELINE,
-    focal: float | None = None,
+    focal: float = KINECT_FOCAL,
     unit: float = 8.0,
     mean: float = _DISPARITY_MEAN,
     std: float = _DISPARITY_STD,
 ) -> np.ndarray:
-    """(height, width) in metres → (1, 1, 224, 224). `baseline` in metres and `focal` in pixels are the camera's; see
-    the module for `unit`."""
+    """(height, width) in metres → (1, 1, 224, 224). `baseline` in metres and `focal` in pixels are a camera's; see the
+    module for `unit`."""
     metres = metres.astype(np.float32)
-    if focal is None:
-        focal = KINECT_FOCAL * min(metres.shape) / KINECT_SIDE
     measured = metres > 0
     safe = np.where(measured, np.clip(metres, _NEAREST, _FARTHEST), np.float32(1))
     disparity = np.minimum(baseline * focal / (unit * safe), _DISPARITY_MAX) / _DISPARITY_MAX

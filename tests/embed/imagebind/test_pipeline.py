@@ -7,6 +7,7 @@ they mean.
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,3 +294,40 @@ def test_every_media_type_of_the_lake_has_a_modality(lake: Path) -> None:
     chunks = open_reader(opened(lake)).all_chunks()
     kinds = {(chunk.kind, modality_of(chunk.media_type)) for chunk in chunks if chunk.media_type}
     assert kinds == {(modality, modality) for modality in FILES.values()}
+
+
+def test_odd_media_are_embedded_and_broken_ones_take_nothing_with_them(media: Path, tmp_path: Path) -> None:
+    docs, lake = tmp_path / "docs", tmp_path / "lake"
+    docs.mkdir()
+    good = ["square.png", "tone.wav", "clip.mp4", "walk.imu.npy"]
+    for name in good:
+        (docs / name).write_bytes((media / name).read_bytes())
+    Image.new("RGB", (1, 1), (200, 30, 30)).save(docs / "dot.png")
+    Image.new("L", (3, 900), 255).save(docs / "hair.png")
+    soundfile.write(docs / "click.wav", np.ones(1600) * 0.1, 16_000)
+    soundfile.write(docs / "silence.wav", np.zeros(40_000), 16_000)
+    odd = ["dot.png", "hair.png", "click.wav", "silence.wav"]
+    broken = {
+        "cut.png": (media / "wide.png").read_bytes()[:2000],
+        "cut.mp4": (media / "clip.mp4").read_bytes()[:400],
+        "cut.wav": (media / "tone.wav").read_bytes()[:30],
+        "wrong.imu.npy": np_bytes(np.zeros((3, 7), np.float32)),
+        "wrong.depth.npy": np_bytes(np.full((4, 4), np.nan, np.float32)),
+    }
+    for name, data in broken.items():
+        (docs / name).write_bytes(data)
+    with inline():
+        report = ingest([docs], lake, spaces=["imagebind"])
+    found = statuses(report, docs)
+    assert {name for name, status in found.items() if status == "new"} == {*good, *odd}
+    assert {name for name, status in found.items() if status == "quarantined"} == set(broken)
+    assert all(source.error and source.error.hint for source in report.sources if source.status == "quarantined")
+    rows = held(lake)
+    assert {item.name for item in rows if item.row.view == "raw"} == {*good, *odd}
+    assert np.isfinite([item.row.vector for item in rows]).all()
+
+
+def np_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
