@@ -59,7 +59,7 @@ def test_a_release_holds_what_was_wanted(tmp_path: Path) -> None:
     assert release == current_release(lake.storage)
     expected = {"sources": 1, "documents": 1, "chunks": 2, "chunks_text": 1, "chunks_table": 1, "chunks_image": 0}
     expected |= {"chunks_audio": 0, "chunks_video": 0, "chunks_depth": 0, "chunks_thermal": 0, "chunks_imu": 0}
-    expected |= {"vectors": 2, "characters": 17, "degraded": 1}
+    expected |= {"vectors": 2, "characters": 17, "degraded": 1, "documents_fake": 1}
     assert release.counts == expected
     reader = open_reader(lake)
     assert reader.sources() == sorted(wanted.sources, key=lambda row: row.uri)
