@@ -152,7 +152,7 @@ def test_large_tables_get_indexes_that_find_the_same(tmp_path: Path) -> None:
         publish_to(lake, simple(lake.storage, names, chunks=10))
     reader = open_reader(lake)
     kinds = {column: i.index_type for i in reader._table("vectors_fake").list_indices() for column in i.columns}
-    assert set(kinds) == {"doc_id", "chunk_id", "vector"}
+    assert set(kinds) == {"doc_id", "chunk_id", "kind", "item", "modality", "vector"}
     from tests.lakes import FakeSpace
 
     target = reader.all_chunks()[7]
