@@ -16,18 +16,12 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 
+from tasks import media_names
 from tasks.errors import DocumentError, UsageError
 from tasks.rows import Modality
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 _TERM = re.compile(r"(?:(?P<weight>\d+(?:\.\d*)?|\.\d+)\*)?(?P<file>@)?(?P<rest>.*)", re.S)
-# As in tasks.partition.detect: what a sensor measured looks like any picture or table, so its name says it.
-_SENSORS = re.compile(r"\.(?:(depth)\.(?:png|tiff?|npy)|(thermal)\.(?:png|jpe?g|tiff?|npy)|(imu)\.(?:npy|csv))$")
-_EXTENSIONS: dict[str, Modality] = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"), "image"),
-    **dict.fromkeys((".wav", ".mp3", ".flac", ".m4a", ".m4b", ".ogg", ".oga", ".opus"), "audio"),
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"), "video"),
-}
 _NAMES = "NAME.depth.png, NAME.thermal.tif, NAME.imu.csv (or .npy), or by a usual extension of pictures and recordings"
 # Opposite terms leave rounding behind: up to 1e-3 of the sum in bfloat16.
 _CANCELLED = 5e-3
@@ -158,10 +152,7 @@ def term_from_json(value: Mapping[str, Any]) -> Term:
 
 def modality_of_file(path: str) -> Modality:
     """What a file holds, by its name alone. Raises UsageError where the name does not say."""
-    name = os.path.basename(path).lower()
-    if sensor := _SENSORS.search(name):
-        return "depth" if sensor[1] else "thermal" if sensor[2] else "imu"
-    found = _EXTENSIONS.get(os.path.splitext(name)[1])
+    found = media_names.modality(os.path.basename(path))
     if found is None:
         raise UsageError(f"the name of {path} does not say which modality it is", f"by name: {_NAMES}; or say it")
     return found

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 
 from flows import terminal
+from tasks.embed.media import modality_of
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
 from tasks.index import Wanted
 from tasks.lake import Lake, current_release
+from tasks.partition.detect import detect
 from tasks.query import Query, Term, modality_of_file, parse_term, query_vector, term_from_json
 from tasks.result import SearchResult
 from tasks.retrieve import retrieve, text_spaces
 from tasks.rows import Box, Modality, TagRow
 from tasks.synthesize import synthesize
+from tests.files import encoded, picture
 from tests.lakes import (
     MEDIA_SPACES,
     SPACES,
@@ -83,6 +86,20 @@ def test_the_name_of_a_file_says_what_it_is() -> None:
     assert {name: {modality_of_file(name) for name in names} for name, names in named.items()} == {
         name: {name} for name in named
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["a.depth.png", "a.DEPTH.TIF", "a.depth.jpg", ".depth.png", "depth.png", "a.thermal.jpeg", "a.imu.csv"]
+)
+def test_a_query_takes_a_file_for_what_an_ingest_takes_it_for(name: str, tmp_path: Path) -> None:
+    extension = name.rpartition(".")[2].lower()
+    if extension == "csv":
+        data = b"1,2,3,4,5,6\n" * 9
+    else:
+        data = encoded(picture(), {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(extension, "PNG"))
+    (tmp_path / name).write_bytes(data)
+    media_type = detect(name, tmp_path / name).media_type
+    assert media_type is not None and modality_of(media_type) == modality_of_file(str(tmp_path / name))
 
 
 def test_a_query_reads_as_it_was_meant() -> None:
@@ -203,8 +220,8 @@ def test_a_file_finds_media_and_says_where(lake: Lake, tmp_path: Path) -> None:
     assert by_source["/data/wide"]["located"] == dataclasses.asdict(TILE)
     assert by_source["/data/wide"]["modality"] == "image"
     assert by_source["/data/sound"]["located"] is None and by_source["/data/sound"]["modality"] == "audio"
-    assert by_source["/data/chart"]["tag"] == {"label": "chart", "probability": 0.93}
-    assert by_source["/data/handbook"]["tag"] is None and by_source["/data/handbook"]["modality"] == "text"
+    assert by_source["/data/chart"]["picture_tag"] == {"label": "chart", "probability": 0.93}
+    assert by_source["/data/handbook"]["picture_tag"] is None and by_source["/data/handbook"]["modality"] == "text"
 
 
 def test_the_signal_says_which_vector_was_found(lake: Lake) -> None:

@@ -39,7 +39,7 @@ __all__ = ["ImageBind", "Probe", "classify", "linear_probe"]
 Path_ = str | os.PathLike[str]
 Sound = tuple[np.ndarray, int]  # (channels, frames) or (frames,) float samples, and their rate
 _FEW = 8  # files that are decoded sooner than worker processes start
-_PRELOAD = ("tasks.embed.imagebind.inputs",)
+_PRELOAD = ("tasks.embed.imagebind.preload",)
 
 
 class ImageBind:

@@ -40,7 +40,9 @@ _CONNECT_SECONDS, _READ_SECONDS = 20.0, 60.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Known:
-    """The file on the server that a part is of. `version` is what If-Range compares; empty: it cannot be resumed."""
+    """The file on the server that what is here is of, in part or complete. `version` is what If-Range compares; empty:
+    it cannot be resumed.
+    """
 
     url: str
     version: str
@@ -52,7 +54,8 @@ class _TryAgainError(Exception):
 
 
 def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep) -> Path:
-    """The checkpoint as a complete file. What an earlier call began is gone on with, if the server still has that file.
+    """The checkpoint as a complete file. What an earlier call began is gone on with, if the server still has that file;
+    a complete file of another URL is downloaded anew.
 
     Raises BinderyError where the server refuses or keeps failing; what has come is kept.
     """
@@ -63,9 +66,11 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
     folder = models / "downloads"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / FILE
-    if target.exists():  # the command was stopped after the download and before it was added
+    known = _read_description(folder)
+    if target.exists() and known is not None and known.url == url:  # stopped after the download, before it was added
         return target
     with _part(folder) as part:
+        target.unlink(missing_ok=True)  # of another URL: before the description tells of this one
         failures = 0
         while True:
             before = part.seek(0, os.SEEK_END)
@@ -82,7 +87,6 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
         part.flush()
         os.fsync(part.fileno())
         os.replace(part.name, target)
-    _description(folder).unlink(missing_ok=True)
     installed.sync_folder(folder)
     return target
 
@@ -159,7 +163,7 @@ def _copy(response: httpx.Response, part: IO[bytes], start: int, size: int | Non
     for block in response.iter_raw():  # as it comes: what is held back is lost when the connection fails
         part.write(block)
         done += len(block)
-        if done - told >= _SHARE * (size or 50 * _BLOCK):
+        if done == size or done - told >= _SHARE * (size or 50 * _BLOCK):
             told, rate = done, (done - start) / max(1e-3, time.monotonic() - began)
             whole = f" of {size / 1e9:.2f} GB, {done / size:.0%}" if size else " GB"
             report("phase", label=f"downloaded {done / 1e9:.2f}{whole}, {rate / 1e6:.1f} MB/s")
@@ -186,7 +190,7 @@ def _version(response: httpx.Response) -> str:
 
 
 def _description(folder: Path) -> Path:
-    return folder / f"{FILE}.part.json"
+    return folder / f"{FILE}.json"
 
 
 def _read_description(folder: Path) -> _Known | None:

@@ -125,11 +125,26 @@ def test_download(server: FakeServer, models: Path) -> None:
     with listening(events.append):
         path = fetch.fetch(server.url, models)
     assert path == models / "downloads" / FILE and path.read_bytes() == CONTENT
-    assert [entry.name for entry in path.parent.iterdir()] == [FILE]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [FILE, f"{FILE}.json"]
     assert ranges(server) == [None] and server.requests[0][1]["accept-encoding"] == "identity"
     labels = [event.label for event in events if event.kind == "phase"]
     assert labels and re.fullmatch(r"downloaded 0\.00 of 0\.00 GB, 100%, [\d.]+ MB/s", labels[-1])
     assert fetch.fetch(server.url, models) == path and len(server.requests) == 1  # it is there
+    fetch.discard(models)
+    assert not path.parent.exists()
+
+
+def test_a_complete_file_of_another_address_is_not_taken(server: FakeServer, models: Path) -> None:
+    path = fetch.fetch(server.url, models)
+    other, server.content = f"{server.url}?other", CONTENT[::-1]
+    server.script = ["hang up", 404]
+    with pytest.raises(BinderyError, match="the server answered 404"):
+        fetch.fetch(other, models, Pauses())
+    assert not path.exists()  # the description is of the other one already
+    assert fetch.fetch(other, models, Pauses()).read_bytes() == CONTENT[::-1]
+    (models / "downloads" / f"{FILE}.json").unlink()  # whose file this is, nobody knows
+    server.content, server.requests = CONTENT, []
+    assert fetch.fetch(server.url, models).read_bytes() == CONTENT and len(server.requests) == 1
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server: FakeServer, models: Path) -> None:

@@ -26,7 +26,9 @@ from tasks.errors import DocumentError, LakeError, MissingCapabilityError, Usage
 from tasks.index import open_reader
 from tasks.lake import current_release
 from tasks.rows import Modality, VectorRow, vectors_from_table
+from tests.embed.imagebind.fixtures import cut
 from tests.embed.imagebind.tiny import install_tiny
+from tests.files import make_video
 from tests.pipeline import ingest, inline, opened, statuses
 
 FILES: dict[str, Modality] = {
@@ -341,6 +343,28 @@ def test_odd_media_are_embedded_and_broken_ones_take_nothing_with_them(media: Pa
     rows = held(lake)
     assert {item.name for item in rows if item.row.view == "raw"} == {*good, *odd}
     assert np.isfinite([item.row.vector for item in rows]).all()
+
+
+def test_of_recordings_that_are_cut_off_every_window_is_embedded(tmp_path: Path) -> None:
+    docs, lake, made = tmp_path / "docs", tmp_path / "lake", tmp_path / "made"
+    docs.mkdir()
+    made.mkdir()
+    sound = np.random.default_rng(0).normal(0, 0.1, 30 * 8000)
+    soundfile.write(made / "a.flac", sound, 8000)
+    soundfile.write(made / "a.mp3", sound, 8000)
+    make_video(made / "a.m4a", 30.0, codec=None, sound="aac", form="mp4", early_index=True)
+    make_video(made / "a.mp4", 30.0, codec="libx264", early_index=True)
+    for path in made.iterdir():
+        cut(path, docs / path.name, 0.85 if path.suffix == ".mp4" else 0.6)
+    soundfile.write(docs / "four-samples.wav", sound[:4], 16_000)
+    report = ingest([docs], lake, spaces=["imagebind"])
+    assert set(statuses(report, docs).values()) == {"new"}, [source.error for source in report.sources]
+    told = " ".join(report.warnings)
+    assert all(f"{path.name}" in told for path in made.iterdir()) and told.count("it may be cut off") == 4
+    rows = [item.name for item in held(lake) if item.row.view == "raw"]
+    assert {name: rows.count(name) for name in rows} == {
+        "a.flac": 2, "a.mp3": 2, "a.m4a": 2, "a.mp4": 3, "four-samples.wav": 1,
+    }  # fmt: skip
 
 
 def np_bytes(array: np.ndarray) -> bytes:
