@@ -21,8 +21,12 @@ from tasks.errors import DocumentError, UsageError
 from tasks.rows import Modality
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-_TERM = re.compile(r"(?:(?P<weight>\d+(?:\.\d*)?|\.\d+)\*)?(?P<file>@)?(?P<rest>.*)", re.S)
+_NUMBER = (
+    r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)"  # what is no weight is refused, not searched
+)
+_TERM = re.compile(rf"(?:(?P<weight>{_NUMBER})\*)?(?P<file>@)?(?P<rest>.*)", re.S | re.I)
 _NAMES = "NAME.depth.png, NAME.thermal.tif, NAME.imu.csv (or .npy), or by a usual extension of pictures and recordings"
+_NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a recording", "video": "a video"}
 # Opposite terms leave rounding behind: up to 1e-3 of the sum in bfloat16.
 _CANCELLED = 5e-3
 
@@ -115,6 +119,8 @@ class Query:
         if not self.terms:
             raise UsageError("the query is empty", "say what to look for")
         for term in self.files:
+            if os.path.isdir(term.path):
+                raise UsageError(f"{term.path} is a folder, not a file", "give one of its files")
             if not os.path.isfile(term.path):
                 raise UsageError(f"there is no file {term.path}", "check the path; it is read where the search runs")
 
@@ -181,8 +187,29 @@ def _unit_vector(term: Term, space: MediaQuerySpace) -> np.ndarray:
     try:
         return space.embed_file(term.modality, term.path)
     except DocumentError as error:
+        other = _other_modality(term)
+        if other is not None:
+            what = f"{_NOUNS[other[0]]} ({other[1]})"
+            raise UsageError(f"{term.path} is {what}, not {term.modality}", f"use --{other[0]}", error.code) from error
         message = error.message if term.path in error.message else f"{term.path}: {error.message}"
         raise UsageError(message, error.hint, error.code) from error
+
+
+def _other_modality(term: Term) -> tuple[Modality, str] | None:
+    """What the first bytes of a file prove it to be, and of which format, where that is not what the term says."""
+    from tasks.partition.signatures import signature
+
+    try:
+        with open(term.path, "rb") as file:
+            found = signature(file.read(1024), os.path.splitext(term.path)[1].lower(), is_text=False) or ""
+    except OSError:
+        return None
+    kind, _, name = found.partition("/")
+    modality = next((modality for modality in _NOUNS if modality == kind), None)
+    measured = modality == "image" and term.modality in ("depth", "thermal")
+    if modality is None or modality == term.modality or measured:
+        return None
+    return modality, {"x-msvideo": "AVI", "mpeg": "MP3"}.get(name, name.removeprefix("x-").upper())
 
 
 def _negative(term: Term) -> Term:

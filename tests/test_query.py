@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flows import terminal
+from tasks.embed import spaces as embed_spaces
 from tasks.embed.media import modality_of
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
 from tasks.index import Wanted
@@ -48,6 +49,11 @@ TILE = Box.of(1, 0.0, 0.0, 0.4, 0.5)
         ("1*3*4 grid", Term("3*4 grid")),
         ("-3 degrees", Term("-3 degrees")),
         ("a*b", Term("a*b")),
+        ("x*rain", Term("x*rain")),
+        ("info*rain", Term("info*rain")),
+        ("5e-1*rain", Term("rain", weight=0.5)),
+        ("+2.*rain", Term("rain", weight=2)),
+        ("-2*rain", Term("rain", weight=-2)),
         ("@a b.JPG", Term(path="a b.JPG", modality="image")),
         ("0.25*@/x/gull.wav", Term(path="/x/gull.wav", modality="audio", weight=0.25)),
         ("somebody@x.org", Term("somebody@x.org")),
@@ -64,6 +70,9 @@ def test_terms_as_they_are_written(written: str, expected: Term) -> None:
         (" 2* ", "neither words nor a file"),
         ("@", "neither words nor a file"),
         ("0*radar", "weight of 'radar' is 0"),
+        ("nan*rain", "weight of 'rain' is nan"),
+        ("1e400*rain", "weight of 'rain' is inf"),
+        ("-Infinity*rain", "weight of 'rain' is -inf"),
         (f"{'9' * 400}*radar", "weight of 'radar' is inf"),
         ("@notes.txt", "name of notes.txt does not say which modality"),
         ("@room.npy", "name of room.npy does not say which modality"),
@@ -283,7 +292,7 @@ def test_a_text_space_answers_as_if_it_were_alone(lake: Lake) -> None:
     assert text_spaces(release, lambda name: FakeMediaSpace()) == ()
 
 
-def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path) -> None:
+def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gull, broken = written(tmp_path, "gull.wav", "gull"), written(tmp_path, "bad.wav", "broken")
     files = Query.of("", {"audio": [gull]})
 
@@ -294,16 +303,29 @@ def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path) -> None:
 
     assert "is empty" in refused(Query.of(" ")).message
     assert refused(Query.of("x", {"image": ["nowhere.png"]})).message == "there is no file nowhere.png"
-    assert f"there is no file {tmp_path}" == refused(Query.of("x", {"image": [str(tmp_path)]})).message
+    assert f"{tmp_path} is a folder, not a file" == refused(Query.of("x", {"image": [str(tmp_path)]})).message
     error = refused(Query.of("", {"audio": [gull, broken]}))
     assert (error.message, error.hint, error.code) == (f"{broken}: it cannot be decoded", "fetch it again", "malformed")
+    (tmp_path / "noise.tif").write_bytes(b"II*\x00 broken")
+    for modality in ("audio", "depth", "image"):
+        error = refused(Query.of("", {modality: [str(tmp_path / "noise.tif")]}))
+        if modality == "audio":
+            assert (
+                error.message == f"{tmp_path}/noise.tif is a picture (TIFF), not audio" and error.hint == "use --image"
+            )
+        else:
+            assert error.message == f"{tmp_path}/noise.tif: it cannot be decoded"
     assert "leave --space out" in refused(files, spaces=("fake",)).hint
 
+    monkeypatch.setattr(embed_spaces, "at_hand", lambda: (("fake",), {}))
+    monkeypatch.setattr(embed_spaces, "open_space", open_fake)
     words = new_lake(tmp_path)
     publish_to(words, Wanted([*simple(words.storage, ["a"]).sources], simple(words.storage, ["a"]).documents, SPACES))
     error = refused(files, lake=words)
     assert error.message == "the lake has no space that can be asked by files; its spaces: fake"
     assert "bindery models add imagebind" in error.hint
+    monkeypatch.setattr(embed_spaces, "at_hand", lambda: (("fake", "fakebind"), {}))
+    assert refused(files, lake=words).hint.startswith("the model of space fakebind is installed: bindery ingest SOURCE")
     assert "weights and --minus" in refused(Query.of("x", minus=["y"]), lake=words).message
 
     def missing(name: str) -> FakeSpace:

@@ -32,10 +32,11 @@ NOTICE = (
     "They are for non-commercial use only.",
 )
 _ATTEMPTS = 6  # in a row that bring nothing
+_FIRST_ATTEMPTS = 2  # where no server has ever answered: it is likelier the address or the network than a pause
 _BLOCK = 2**20
 _SHARE = 0.02  # of the file, between two reports
 _SPARE_BYTES = 64 * 2**20
-_CONNECT_SECONDS, _READ_SECONDS = 20.0, 60.0
+_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +51,11 @@ class _Known:
 
 
 class _TryAgainError(Exception):
-    """The connection or the server failed in a way that may pass."""
+    """The connection or the server failed in a way that may pass. `answered`: there was a server."""
+
+    def __init__(self, message: str, answered: bool = True) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep) -> Path:
@@ -71,14 +76,19 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
         return target
     with _part(folder) as part:
         target.unlink(missing_ok=True)  # of another URL: before the description tells of this one
-        failures = 0
+        failures, answered = 0, False
         while True:
             before = part.seek(0, os.SEEK_END)
+            answered |= before > 0
             try:
                 _go_on(url, part, folder)
                 break
             except _TryAgainError as error:
                 failures = 1 if part.seek(0, os.SEEK_END) > before else failures + 1
+                answered |= error.answered
+                if not answered and failures >= _FIRST_ATTEMPTS:
+                    message, hint = f"{url} cannot be reached: {error}", "check the network and --url, or get the file"
+                    raise BinderyError(message, f"{hint} by other means: {installed.HOW_TO_ADD}", "download") from error
                 if failures >= _ATTEMPTS:
                     message = f"the download of {url} keeps failing: {error}"
                     raise BinderyError(message, "the same command goes on where it stopped", "download") from error
@@ -109,7 +119,12 @@ def _part(folder: Path) -> Iterator[IO[bytes]]:
         except BlockingIOError as error:
             message = f"another bindery is downloading into {folder}"
             raise BinderyError(message, "wait until it has ended", "busy") from error
-        yield part
+        try:
+            yield part
+        except BaseException:
+            if part.seek(0, os.SEEK_END) == 0:
+                discard(folder.parent)
+            raise
 
 
 def _go_on(url: str, part: IO[bytes], folder: Path) -> None:
@@ -137,7 +152,8 @@ def _go_on(url: str, part: IO[bytes], folder: Path) -> None:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
         raise BinderyError(f"{url} cannot be fetched: {error}", "check --url", "download") from error
     except httpx.TransportError as error:
-        raise _TryAgainError(f"the connection failed, {type(error).__name__}: {error}") from error
+        answered = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        raise _TryAgainError(f"the connection failed, {type(error).__name__}: {error}", answered) from error
 
 
 def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:

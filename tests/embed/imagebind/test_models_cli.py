@@ -250,9 +250,24 @@ def test_what_is_not_tried_again(server: FakeServer, models: Path, monkeypatch: 
 def test_nobody_answers(models: Path) -> None:
     with socket.socket() as taken:  # bound and not listening
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(BinderyError, match="keeps failing: the connection failed, ConnectError"):
+        with pytest.raises(BinderyError, match="cannot be reached: the connection failed, ConnectError") as caught:
             fetch.fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/", models, pauses := Pauses())
+    assert pauses.seconds == [2.0] and "bindery models add imagebind" in caught.value.hint
+    assert not (models / "downloads").exists()
+
+
+def test_a_server_that_goes_away_is_waited_for(server: FakeServer, models: Path) -> None:
+    server.script = ["hang up"]
+    pauses = Pauses()
+
+    def leave(seconds: float) -> None:
+        pauses(seconds)
+        server.socket.close()
+
+    with pytest.raises(BinderyError, match="keeps failing: the connection failed, ConnectError"):
+        fetch.fetch(server.url, models, leave)
     assert pauses.seconds == [2.0, 4.0, 8.0, 16.0, 30.0]
+    assert (models / "downloads" / f"{FILE}.part").read_bytes() == CONTENT[: len(CONTENT) // 2]
 
 
 def test_one_download_at_a_time(server: FakeServer, models: Path) -> None:
@@ -343,6 +358,8 @@ def test_another_folder_by_option(command: Command, models: Path, tmp_path: Path
 def test_errors_are_raised_for_the_command_to_tell(command: Command, models: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         command("add", "imagebind", str(tmp_path / "nowhere.pth"))
+    with pytest.raises(UsageError, match="is a folder"):
+        command("add", "imagebind", str(tmp_path))
     (tmp_path / "page.pth").write_text("<html>")
     with pytest.raises(BinderyError, match=r"page\.pth is not a checkpoint of ImageBind"):
         command("add", "imagebind", str(tmp_path / "page.pth"))
@@ -365,7 +382,10 @@ def test_fetch(command: Command, models: Path, tiny_server: FakeServer) -> None:
     assert "non-commercial" in command.error and "bindery: downloaded" in command.error
     assert installed.require(models).sha256 == found["sha256"]
     assert [path.name for path in (models / "downloads").iterdir()] == ["imagebind_huge.json"]
-    command("fetch", "imagebind", "--url", tiny_server.url, "--accept-license", "--keep")
+    asked = len(tiny_server.requests)
+    assert command.json("fetch", "imagebind", "--url", tiny_server.url)["model"] == found
+    assert "imagebind is installed already" in command.error and len(tiny_server.requests) == asked
+    command("fetch", "imagebind", "--url", tiny_server.url, "--accept-license", "--keep", "--force")
     assert (models / "downloads" / FILE).read_bytes() == tiny_server.content
 
 
