@@ -33,13 +33,13 @@ def classify(
     """Say for each file how probable each label is. Nothing is ingested, and no lake is needed.
 
     By words alone (--labels): the softmax of the cosine between file and label in the space imagebind / temperature.
-    From examples (--examples): a linear probe on the embeddings. Exit code 3 where some files could not be
-    read, 1 where none could.
+    From examples (--examples): a linear probe on the embeddings.
 
     Parameters
     ----------
     files
-        Pictures, recordings, videos, depth and thermal maps, IMU data.
+        Pictures, recordings, videos, depth and thermal maps, IMU data. Exit code 3 where some of them cannot be read,
+        1 where none can.
     """
     if not files:
         raise UsageError("no FILE given", "bindery classify FILE... --labels dog,car,bird")

@@ -21,9 +21,8 @@ from tasks.errors import DocumentError, UsageError
 from tasks.rows import Modality
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-_NUMBER = (
-    r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)"  # what is no weight is refused, not searched
-)
+# What is a number and no weight (nan) is refused, not searched for as a word.
+_NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)"
 _TERM = re.compile(rf"(?:(?P<weight>{_NUMBER})\*)?(?P<file>@)?(?P<rest>.*)", re.S | re.I)
 _NAMES = "NAME.depth.png, NAME.thermal.tif, NAME.imu.csv (or .npy), or by a usual extension of pictures and recordings"
 _NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a recording", "video": "a video"}

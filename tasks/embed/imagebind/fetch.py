@@ -116,6 +116,8 @@ def _part(folder: Path) -> Iterator[IO[bytes]]:
     with (folder / f"{FILE}.part").open("ab") as part:
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(part.fileno()).st_nlink:
+                raise BlockingIOError("whoever had it has just taken it away")
         except BlockingIOError as error:
             message = f"another bindery is downloading into {folder}"
             raise BinderyError(message, "wait until it has ended", "busy") from error
