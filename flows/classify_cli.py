@@ -53,13 +53,16 @@ def classify(
     known = task.read_examples(examples, chosen) if examples is not None else {}
     space = open_space("imagebind")
     assert isinstance(space, MediaSpace)
-    if examples is not None:
-        result = task.few_shot(space, files, known, modality)
-    else:
-        scale = task.TEMPERATURE if temperature is None else temperature
-        result = task.zero_shot(space, files, chosen, task.PROMPT if prompt is None else prompt, scale, modality)
-    if json:
-        terminal.print_json(result.to_json())
-    else:
-        terminal.print_classes(result)
-    return PARTLY if any(file.error for file in result.files) else 0
+    with terminal.lines(shown=not json):
+        if examples is not None:
+            classifier = task.few_shot(space, known, modality)
+        else:
+            scale = task.TEMPERATURE if temperature is None else temperature
+            classifier = task.zero_shot(space, chosen, task.PROMPT if prompt is None else prompt, scale)
+        rows = task.classify(space, files, classifier, modality)
+        if json:
+            found = list(rows)
+            terminal.print_json(classifier.to_json(found))
+        else:
+            found = terminal.print_classes(files, classifier, rows)
+    return PARTLY if any(file.error for file in found) else 0

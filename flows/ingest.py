@@ -1,4 +1,4 @@
-"""ingest: sources → plan → partition → chunk → summarize → embed → publish
+"""ingest: sources → plan → partition → chunk → (tag) → summarize → embed → publish
 
     bindery ingest SOURCE...                        # this flow in this process, on Prefect's embedded server
     prefect deployment run ingest/ingest -p sources='["/data/reports"]'

@@ -35,6 +35,7 @@ def query(
     until: str | None = None,
     spaces: list[str] | None = None,
     terms: list[dict[str, Any]] | None = None,
+    picture_tags: list[str] | None = None,
 ) -> Answer:
     """Answer a question from the lake's current release, with citations; the filters are those of retrieve.
 
@@ -48,6 +49,7 @@ def query(
     found = retrieve(
         opened, asked, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()), tags=tuple(tags or ()),
         groups=tuple(groups or ()), pages=tuple(pages or ()), since=since, until=until, release=release,
+        picture_tags=tuple(picture_tags or ()),
         spaces=tuple(spaces or (() if asked.needs_media_space else text_spaces(release))),
     )  # fmt: skip
     return synthesize(question, found)

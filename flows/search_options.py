@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows import terminal
 from tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Selection:
     kind: Annotated[list[Kind] | None, Parameter(negative=(), help="Only these kinds of chunk.")] = None
     source: Annotated[list[str] | None, Parameter(negative=(), help="Only sources matching this glob.")] = None
     tag: Annotated[list[str] | None, Parameter(negative=(), help="Only documents with this tag.")] = None
+    picture_tag: Annotated[
+        list[str] | None, Parameter(negative=(), help="Only pictures that the ingest gave this label: chart, photo.")
+    ] = None
     group: Annotated[list[str] | None, Parameter(negative=(), help="Only documents of this access group.")] = None
     page: Annotated[list[int] | None, Parameter(negative=(), help="Only chunks on this page.")] = None
     since: Annotated[str | None, Parameter(help="Only documents dated on or after YYYY-MM-DD.")] = None
@@ -80,13 +84,14 @@ def retrieve_selected(words: str, terms: Terms, selection: Selection, asks: bool
     lake = open_lake(lake_uri(selection.lake))
     release = current_release(lake.storage)
     spaces = tuple(selection.space or ())
-    return retrieve(
+    result = retrieve(
         lake,
         query,
         k=selection.k,
         kinds=tuple(selection.kind or ()),
         sources=tuple(selection.source or ()),
         tags=tuple(selection.tag or ()),
+        picture_tags=tuple(selection.picture_tag or ()),
         groups=tuple(selection.group or ()),
         pages=tuple(selection.page or ()),
         since=selection.since,
@@ -94,3 +99,6 @@ def retrieve_selected(words: str, terms: Terms, selection: Selection, asks: bool
         release=release,
         spaces=text_spaces(release) if asks and not spaces and not query.needs_media_space else spaces,
     )
+    for line in result.notes:
+        terminal.note(line)
+    return result

@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +19,7 @@ from tasks.progress import Event, listening
 
 if TYPE_CHECKING:
     from tasks.answer import Answer
-    from tasks.classify import Classification
+    from tasks.classify import Classified, Classifier
     from tasks.report.run import RunReport
     from tasks.retrieve import SearchResult
 
@@ -66,25 +66,28 @@ def print_hits(result: SearchResult) -> None:
         note("no hits")
     for number, hit in enumerate(result.to_json()["hits"], start=1):
         part = f", matched in the {_part(hit['located'])}" if hit["located"] else ""
-        tag = f", a {hit['tag']['label']}" if hit["tag"] else ""
+        tag = f", a {hit['picture_tag']['label']}" if hit["picture_tag"] else ""
         print(f"{number:2d}. {_clean(_place(hit))}{part}  [{hit['kind']}{_clean(tag)}, {hit['score']:.4f}]")
         print(f"    {_clean(_excerpt(hit['text']))}")
 
 
-def print_classes(result: Classification) -> None:
-    """A line for each file: the probability of each label, in columns, or why there is none."""
-    for line in result.notes:
+def print_classes(names: Sequence[str], classifier: Classifier, files: Iterable[Classified]) -> list[Classified]:
+    """A line for each file as it comes: the probability of each label, in columns, or why there is none."""
+    for line in classifier.notes:
         note(line)
-    names = [_clean(file.file) for file in result.files]
-    labels = [_clean(label) for label in result.labels]
-    wide = max(len(name) for name in ("file", *names))
-    print("  ".join([f"{'file':<{wide}}", *(f"{label:>6}" for label in labels)]))
-    for name, file in zip(names, result.files, strict=True):
+    labels = [_clean(label) for label in classifier.labels]
+    wide = max(len(_clean(name)) for name in ("file", *names))
+    print("  ".join([f"{'file':<{wide}}", *(f"{label:>6}" for label in labels)]), flush=True)
+    found: list[Classified] = []
+    for file in files:
+        found.append(file)
+        name = f"{_clean(file.file):<{wide}}"
         if file.error is not None:
-            print(f"{name:<{wide}}  ! {_clean(file.error.message)}")
+            print(f"{name}  ! {_clean(file.error.message)}", flush=True)
             continue
         shares = zip(labels, file.probabilities, strict=True)
-        print("  ".join([f"{name:<{wide}}", *(f"{share:>{max(6, len(label))}.3f}" for label, share in shares)]))
+        print("  ".join([name, *(f"{share:>{max(6, len(label))}.3f}" for label, share in shares)]), flush=True)
+    return found
 
 
 def print_answer(answer: Answer) -> None:
@@ -163,6 +166,13 @@ def progress() -> Iterator[None]:
     else:
         with listening(_Lines()):
             yield
+
+
+@contextlib.contextmanager
+def lines(shown: bool) -> Iterator[None]:
+    """Say on stderr now and then how far a command is, unless a person sees its rows as they come (`shown`)."""
+    with contextlib.nullcontext() if shown and sys.stdout.isatty() else listening(_Lines()):
+        yield
 
 
 class _Lines:

@@ -16,12 +16,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tasks import progress
 from tasks.embed.imagebind import probe
 from tasks.embed.media import Medium
 from tasks.embed.spaces import MediaSpace
@@ -30,6 +32,7 @@ from tasks.query import modality_of_file
 from tasks.rows import Modality
 
 TEMPERATURE, PROMPT = probe.TEMPERATURE, "{}"
+_TOGETHER, _MOST_TOGETHER, _SECONDS = 8, 256, 1.0  # files whose rows come at once: about a second's
 _LEAVE_ONE_OUT = 20  # examples up to which each is left out once to see whether the others get it right
 
 Predict = Callable[[np.ndarray], np.ndarray]  # (n, dimension) vectors -> (n, labels) probabilities
@@ -57,34 +60,29 @@ class Classified:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Classification:
-    """The files in their order. `method` is `zero-shot` or `few-shot`; `notes` say what the labels were learnt from."""
+class Classifier:
+    """What tells the labels apart. `method` is `zero-shot` or `few-shot`; `notes` say what they were learnt from."""
 
     method: str
     labels: tuple[str, ...]
-    files: tuple[Classified, ...]
+    predict: Predict
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, files: Iterable[Classified]) -> dict[str, Any]:
         return {
             "method": self.method,
             "labels": list(self.labels),
-            "files": [file.to_json(self.labels) for file in self.files],
+            "files": [file.to_json(self.labels) for file in files],
             "notes": list(self.notes),
         }
 
 
 def zero_shot(
-    space: MediaSpace,
-    files: Sequence[str],
-    labels: Sequence[str],
-    prompt: str = PROMPT,
-    temperature: float = TEMPERATURE,
-    modality: Modality | None = None,
-) -> Classification:
-    """Which label, put into the prompt in the place of {}, each file is nearest to.
+    space: MediaSpace, labels: Sequence[str], prompt: str = PROMPT, temperature: float = TEMPERATURE
+) -> Classifier:
+    """By which label, put into the prompt in the place of {}, a file is nearest to.
 
-    `modality` is that of all files; by default their names say it. Raises UsageError for labels that leave no choice.
+    Raises UsageError for labels that leave no choice.
     """
     _check_labels(labels)
     if "{}" not in prompt:
@@ -92,20 +90,11 @@ def zero_shot(
     if not 0 < temperature < float("inf"):
         raise UsageError(f"the temperature is {temperature:g}", "give a number above 0; 0.01 is what the model learnt")
     texts = space.embed_texts([prompt.replace("{}", label) for label in labels])
-
-    def predict(vectors: np.ndarray) -> np.ndarray:
-        return probe.classify(vectors, texts, temperature)
-
-    return Classification("zero-shot", tuple(labels), _classify(space, files, modality, predict))
+    return Classifier("zero-shot", tuple(labels), lambda vectors: probe.classify(vectors, texts, temperature))
 
 
-def few_shot(
-    space: MediaSpace,
-    files: Sequence[str],
-    examples: Mapping[str, Sequence[str]],
-    modality: Modality | None = None,
-) -> Classification:
-    """Which label's examples each file is most like. An example that cannot be read is left out, and noted.
+def few_shot(space: MediaSpace, examples: Mapping[str, Sequence[str]], modality: Modality | None = None) -> Classifier:
+    """By which label's examples a file is most like. An example that cannot be read is left out, and noted.
 
     Raises UsageError where a label has no example that can be read.
     """
@@ -115,7 +104,8 @@ def few_shot(
     notes: list[str] = []
     vectors: list[np.ndarray] = []
     targets: list[str] = []
-    for (label, path), (_, found) in zip(given, _embed(space, [path for _, path in given], modality), strict=True):
+    embedded = _embed(space, [path for _, path in given], modality, "examples")
+    for (label, path), (_, found) in zip(given, embedded, strict=True):
         if isinstance(found, DocumentError):
             notes.append(f"left out: {path}: {found.message}")
         else:
@@ -128,8 +118,18 @@ def few_shot(
     learnt = probe.linear_probe(matrix, targets)
     order = [learnt.labels.index(label) for label in labels]
     notes.append(f"trained on {len(targets)} examples of {len(labels)} labels{_leave_one_out(matrix, targets)}")
-    rows = _classify(space, files, modality, lambda unknown: learnt.probabilities(unknown)[:, order])
-    return Classification("few-shot", labels, rows, tuple(notes))
+    return Classifier("few-shot", labels, lambda unknown: learnt.probabilities(unknown)[:, order], tuple(notes))
+
+
+def classify(
+    space: MediaSpace, files: Sequence[str], classifier: Classifier, modality: Modality | None = None
+) -> Iterator[Classified]:
+    """The files in their order, as they come. `modality` is that of all of them; by default their names say it."""
+    for path, (of, vector) in zip(files, _embed(space, files, modality, "classify"), strict=True):
+        if isinstance(vector, DocumentError):
+            yield Classified(path, of, error=vector)
+        else:
+            yield Classified(path, of, tuple(float(share) for share in classifier.predict(vector[None])[0]))
 
 
 def read_examples(folder: str, labels: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -158,22 +158,28 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise UsageError(f"labels are empty or the same: {', '.join(labels)}", "give each label once")
 
 
-def _classify(
-    space: MediaSpace, files: Sequence[str], modality: Modality | None, predict: Predict
-) -> tuple[Classified, ...]:
-    found = []
-    for path, (of, vector) in zip(files, _embed(space, files, modality), strict=True):
-        if isinstance(vector, DocumentError):
-            found.append(Classified(path, of, error=vector))
-        else:
-            found.append(Classified(path, of, tuple(float(share) for share in predict(vector[None])[0])))
-    return tuple(found)
-
-
 def _embed(
+    space: MediaSpace, paths: Sequence[str], modality: Modality | None, stage: str
+) -> Iterator[tuple[Modality | None, np.ndarray | DocumentError]]:
+    """The modality of each file, and its unit vector as `MediaSpace.embed_file` has it, or why there is none.
+
+    Some files at a time, more where they are fast, and reported as progress of the stage.
+    """
+    progress.report("planned", stage, len(paths))
+    start, size = 0, _TOGETHER
+    while start < len(paths):
+        began = time.monotonic()
+        found = _embed_together(space, paths[start : start + size], modality)
+        progress.report("done", stage, len(found))
+        yield from found
+        start += size
+        if time.monotonic() - began < _SECONDS:
+            size = min(2 * size, _MOST_TOGETHER)
+
+
+def _embed_together(
     space: MediaSpace, paths: Sequence[str], modality: Modality | None
 ) -> list[tuple[Modality | None, np.ndarray | DocumentError]]:
-    """The modality of each file, and its unit vector as `MediaSpace.embed_file` has it, or why there is none."""
     looked = [_look(space, path, modality) for path in paths]
     media = [Medium(of, path) for path, of in zip(paths, looked, strict=True) if not isinstance(of, DocumentError)]
     planned = space.media_items(media, 0) if media else []

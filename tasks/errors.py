@@ -53,6 +53,12 @@ class LakeBusyError(BinderyError):
     exit_code = 5
 
 
+class ModelError(BinderyError):
+    """A model or its device stopped working: no document is to blame, and the run ends."""
+
+    code = "model_failed"
+
+
 class MissingCapabilityError(BinderyError):
     """A model or package that the settings ask for is not installed or fails its checksum."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tasks import progress, recipes
 from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
+from tasks.embed import stage_name
 from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
@@ -115,7 +116,7 @@ class Session:
         lake, spec = self._context.lake, self.spec
         spaces = [open_space(name) for name in spec.settings.embed.spaces]
         dimensions = {space.name: space.dimension for space in spaces}
-        models = {space.name: space.fingerprint for space in spaces}
+        models = self._models_of(settled.documents) | {space.name: space.fingerprint for space in spaces}
         self._refuse_mixed_models(settled.documents)
         wanted = Wanted(settled.rows, settled.documents, dimensions, models)
         release = publish(lake, self._lease, spec.run, wanted)
@@ -124,6 +125,12 @@ class Session:
         report = make_report(spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb())
         write_report(lake.storage, spec.run, report.model_dump(mode="json"))
         return report
+
+    def _models_of(self, documents: Sequence[DocumentRow]) -> dict[str, str]:
+        """The models of all spaces that documents have vectors in, of those too that readers are not shown now: were
+        such a space shown again, its old vectors would be."""
+        held = current_release(self._context.lake.storage).models
+        return {name: held[name] for name in held if any(row.mark(stage_name(name)) for row in documents)}
 
     def _changed_models(self) -> list[str]:
         """The spaces whose vectors in this lake were made by another model than the one here."""

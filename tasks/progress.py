@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-EventKind = Literal["scanned", "planned", "done", "failed", "pages", "phase", "note"]
+EventKind = Literal["scanned", "planned", "done", "failed", "pages", "vectors", "phase", "note"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Event:
-    """`amount` documents (or pages) of a stage are planned, done or failed.
+    """`amount` documents (or pages, or vectors) of a stage are planned, done or failed.
 
     `label` names a source or phase, or is a line to show.
     """

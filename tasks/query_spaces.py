@@ -99,6 +99,21 @@ def require_media_space(query: Query, vectors: Iterable[QueryVector], chosen: Se
     )
 
 
+def coverage(release: Release, spaces: Iterable[str]) -> tuple[str, ...]:
+    """What is to be said of spaces that hold only some of the documents: the others cannot be found in them.
+
+    So it is where a space was added to a lake without redoing what that held. Releases of earlier versions do not say.
+    """
+    total = release.counts.get("documents", 0)
+    held = {name: release.counts.get(f"documents_{name}", total) for name in sorted(spaces)}
+    return tuple(
+        f"space {name} holds vectors of {count} of {total} documents: "
+        "bindery ingest --restage SOURCE... adds the others"
+        for name, count in held.items()
+        if count < total
+    )
+
+
 def text_spaces(release: Release, open_space: Callable[[str], QuerySpace] = embed_spaces.open_space) -> tuple[str, ...]:
     """The spaces of a release that read nothing but text; none means that it has no such space.
 

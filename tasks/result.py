@@ -42,7 +42,7 @@ class Hit:
     """A chunk that answers the query.
 
     `sources`: every uri that holds its document or a copy of the chunk, and satisfies the filters of the search.
-    `tag` is the label that the ingest found for a picture ("": none), with its probability.
+    `picture_tag` is the label that the ingest found for a picture ("": none), with its probability.
     """
 
     chunk: ChunkRow
@@ -50,8 +50,8 @@ class Hit:
     sources: tuple[str, ...]
     score: float
     signals: tuple[Signal, ...]
-    tag: str = ""
-    tag_probability: float | None = None
+    picture_tag: str = ""
+    picture_tag_probability: float | None = None
 
     @property
     def similarity(self) -> float:
@@ -92,15 +92,18 @@ class Hit:
             "boxes": [dataclasses.asdict(box) for box in chunk.boxes],
             "modality": self.modality,
             "located": dataclasses.asdict(box) if (box := self.located) else None,
-            "tag": {"label": self.tag, "probability": self.tag_probability} if self.tag else None,
+            "picture_tag": self._picture_tag(),
         }
+
+    def _picture_tag(self) -> dict[str, Any] | None:
+        return {"label": self.picture_tag, "probability": self.picture_tag_probability} if self.picture_tag else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SearchResult:
     """The hits of a query in one release, best first, and how long the search took.
 
-    `query` is as a person reads it, `terms` what it was made of.
+    `query` is as a person reads it, `terms` what it was made of; `notes` say what could not be searched.
     """
 
     query: str
@@ -108,6 +111,7 @@ class SearchResult:
     hits: tuple[Hit, ...]
     seconds: float = dataclasses.field(default=0.0, compare=False)
     terms: tuple[Term, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The fields that `bindery search --json` promises."""
@@ -116,6 +120,7 @@ class SearchResult:
             "terms": [term.to_json() for term in self.terms],
             "release": self.release,
             "hits": [hit.to_json() for hit in self.hits],
+            "notes": list(self.notes),
         }
 
 

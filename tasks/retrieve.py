@@ -13,7 +13,6 @@ Methods" (SIGIR 2009): a chunk scores the sum of weight / (60 + rank) over the s
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +24,18 @@ from tasks.errors import UsageError
 from tasks.index import Candidate, IndexedChunk, Reader, open_reader
 from tasks.lake import Lake, Release
 from tasks.query import Query
-from tasks.query_spaces import QuerySpace, QueryVector, ask, chosen_spaces, require_media_space, text_spaces
+from tasks.query_spaces import (
+    QuerySpace,
+    QueryVector,
+    ask,
+    chosen_spaces,
+    coverage,
+    require_media_space,
+    text_spaces,
+)
 from tasks.result import Hit, SearchResult, Signal
-from tasks.rows import ChunkRow, Kind, SourceRow
-from tasks.select import matches
+from tasks.rows import ChunkRow, Kind
+from tasks.source_filter import SourceFilter
 from tasks.words import cjk_share, cjk_text, content_words, words
 
 if TYPE_CHECKING:
@@ -57,6 +64,7 @@ def retrieve(
     until: str | None = None,
     release: Release | None = None,
     spaces: Sequence[str] = (),
+    picture_tags: Sequence[str] = (),
     open_space: Callable[[str], QuerySpace] = embed_spaces.open_space,
 ) -> SearchResult:
     """The k best chunks for a query, words or a sum of words and files, in the current release or the one given.
@@ -65,7 +73,8 @@ def retrieve(
     uri or the end of it after any "/"; `since` and `until` are the first and last day (yyyy-mm-dd) of a source's date,
     and a source without a date matches neither. A document matches `groups` when one of its sources names one of them;
     a source that states no groups matches no group. The filters on sources must hold of one and the same source, and a
-    hit lists those sources only. `spaces` limits vector search to some of the release's spaces.
+    hit lists those sources only. `tags` are those of sources, `picture_tags` the labels that the ingest found for
+    pictures. `spaces` limits vector search to some of the release's spaces.
 
     Raises UsageError for an empty query, unknown filter values, a file that cannot be read and a query that none of the
     spaces can be asked; LakeError where nothing is published or a space was made by another model than the one here;
@@ -74,14 +83,14 @@ def retrieve(
     started = time.perf_counter()
     asked = Query.of(query) if isinstance(query, str) else query
     _check(asked, k, kinds)
-    only = _SourceFilter.of(sources, tags, groups, since, until)
+    only = SourceFilter.of(sources, tags, groups, since, until)
     reader = open_reader(lake, release)
     chosen = chosen_spaces(reader.release, spaces)
     with ThreadPoolExecutor(1) as pool:  # the models load while this thread loads LanceDB and searches text
         futures = {name: pool.submit(ask, open_space, name, asked, reader.release) for name in chosen}
         doc_ids = sorted({row.doc_id for row in reader.sources() if only.fits(row)}) if only else None
         depth, nothing = max(_DEPTH, 4 * k), doc_ids == []
-        where = None if nothing else _scope(reader, kinds, doc_ids, pages)
+        where = None if nothing else _scope(reader, kinds, doc_ids, pages, picture_tags)
         found = {} if nothing else _matching(reader, asked.words, depth, where)
         vectors = {name: vector for name, future in futures.items() if (vector := future.result()) is not None}
     require_media_space(asked, vectors.values(), chosen, reader.release)
@@ -89,7 +98,8 @@ def retrieve(
         found |= {f"vector:{name}": _nearest(reader, name, vector, depth, where) for name, vector in vectors.items()}
     ranked = _fuse(found, _weights(asked, found, vectors))
     hits = tuple(_hits(reader, ranked, k, only))
-    return SearchResult(str(asked), reader.release.number, hits, time.perf_counter() - started, asked.terms)
+    notes = coverage(reader.release, [name for name, vector in vectors.items() if vector.media])
+    return SearchResult(str(asked), reader.release.number, hits, time.perf_counter() - started, asked.terms, notes)
 
 
 def _check(query: Query, k: int, kinds: Sequence[str]) -> None:
@@ -106,59 +116,24 @@ def _check(query: Query, k: int, kinds: Sequence[str]) -> None:
             raise UsageError(f"there is no kind of chunk {kind!r}", f"kinds: {', '.join(known)}")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _SourceFilter:
-    """Which sources the asker means: those that satisfy each of the filters that are given."""
-
-    globs: Sequence[str]
-    tags: frozenset[str]
-    groups: frozenset[str]
-    since: datetime.date | None
-    until: datetime.date | None
-
-    @classmethod
-    def of(
-        cls, globs: Sequence[str], tags: Sequence[str], groups: Sequence[str], since: str | None, until: str | None
-    ) -> _SourceFilter | None:
-        """None where there is nothing to filter by."""
-        days = _day("since", since), _day("until", until)
-        given = globs or tags or groups or any(days)
-        return cls(globs, frozenset(tags), frozenset(groups), *days) if given else None
-
-    def fits(self, row: SourceRow) -> bool:
-        return (
-            not row.skipped
-            and (not self.globs or matches(row.uri, self.globs))
-            and (not self.tags or not self.tags.isdisjoint(row.tags))
-            and (not self.groups or not self.groups.isdisjoint(row.groups))
-            and self._dated(row.date)
-        )
-
-    def _dated(self, date: str | None) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        if date is None:
-            return False
-        day = datetime.date.fromisoformat(date)
-        return (self.since or day) <= day <= (self.until or day)
-
-
-def _day(name: str, value: str | None) -> datetime.date | None:
-    try:
-        return None if value is None else datetime.date.fromisoformat(value)
-    except ValueError:
-        raise UsageError(f"{name} is {value!r}, which is not a date", "write a date as 2025-03-31") from None
-
-
-def _scope(reader: Reader, kinds: Sequence[str], doc_ids: Sequence[str] | None, pages: Sequence[int]) -> Expr | None:
+def _scope(
+    reader: Reader,
+    kinds: Sequence[str],
+    doc_ids: Sequence[str] | None,
+    pages: Sequence[int],
+    picture_tags: Sequence[str],
+) -> Expr | None:
     """The filters as a predicate that LanceDB applies before it ranks, on chunks and on vectors."""
-    from lancedb.expr import col
+    from lancedb.expr import col, lit
 
     where: Expr | None = col("kind").isin(sorted(set(kinds))) if kinds else None
     if doc_ids is not None:
         of_documents = col("doc_id").isin(list(doc_ids))
         where = of_documents if where is None else where & of_documents
-    if pages:  # a list column, which expressions cannot look into: resolved to chunks first
+    if picture_tags:  # of chunks only
+        tagged = col("tag").isin(sorted(set(picture_tags))) & (col("tag") != lit(""))
+        where = tagged if where is None else where & tagged
+    if pages or picture_tags:  # a list column, which expressions cannot look into, and one that vectors do not have
         where = col("chunk_id").isin(reader.chunk_ids(where, pages) or [""])
     return where
 
@@ -176,7 +151,7 @@ def _matching(reader: Reader, text: str, depth: int, where: Expr | None) -> dict
 def _nearest(reader: Reader, space: str, vector: QueryVector, depth: int, where: Expr | None) -> list[Candidate]:
     """Candidates of a space, best first; of one that embeds media by their calibrated scores.
 
-    Each modality proposes its own, so that none is drowned by one whose cosines are higher.
+    Each modality proposes its own, so that none is drowned by one whose cosines are higher, and copies count as one.
     """
     if not vector.media:
         return reader.nearest(space, vector.values, depth * _VIEWS, where)[:depth]
@@ -185,12 +160,19 @@ def _nearest(reader: Reader, space: str, vector: QueryVector, depth: int, where:
     best: dict[str, Candidate] = {}
     for modality in cohorts:
         views = _PICTURE_VIEWS if modality == "image" else _VIEWS
-        for found in reader.nearest(space, vector.values, depth * views, where, modality)[:depth]:
+        proposed = reader.nearest(space, vector.values, depth * views, where, modality, distinct=depth)
+        for found in _first(proposed, depth):
             candidate = dataclasses.replace(found, calibrated=calibration.score(modality, found.chunk_id, found.score))
             rival = best.get(candidate.chunk_id)
             if rival is None or _order(candidate) < _order(rival):
                 best[candidate.chunk_id] = candidate
-    return sorted(best.values(), key=_order)[:depth]
+    return _first(sorted(best.values(), key=_order), depth)
+
+
+def _first(candidates: Sequence[Candidate], depth: int) -> list[Candidate]:
+    """Those that show the first so many different things."""
+    items = set(list(dict.fromkeys(candidate.item for candidate in candidates))[:depth])
+    return [candidate for candidate in candidates if candidate.item in items]
 
 
 def _order(candidate: Candidate) -> tuple[bool, float, str]:
@@ -213,10 +195,12 @@ def _weights(query: Query, found: Iterable[str], vectors: Mapping[str, QueryVect
 def _fuse(
     found: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float]
 ) -> list[tuple[str, float, tuple[Signal, ...]]]:
-    """(chunk id, score, signals) best first. Equal scores are ordered by id."""
+    """(chunk id, score, signals) best first. Equal scores are ordered by id; copies have one rank."""
     signals: dict[str, list[Signal]] = {}
     for name in sorted(found):
-        for rank, candidate in enumerate(found[name], start=1):
+        ranks: dict[str, int] = {}
+        for candidate in found[name]:
+            rank = ranks.setdefault(candidate.item or candidate.chunk_id, len(ranks) + 1)
             signal = Signal(name, rank, candidate.score, candidate.calibrated, candidate.match)
             signals.setdefault(candidate.chunk_id, []).append(signal)
     scored = [
@@ -227,7 +211,7 @@ def _fuse(
 
 
 def _hits(
-    reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]], k: int, only: _SourceFilter | None
+    reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]], k: int, only: SourceFilter | None
 ) -> Iterator[Hit]:
     """The first k distinct chunks; a copy in another document lends its sources to the one that stays.
 

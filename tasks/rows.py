@@ -261,8 +261,8 @@ class VectorRow:
     """The embedding of one view of a chunk. `item` is the hash of exactly what was embedded.
 
     `vector` is L2-normalised float32 of the space's dimension. `window` numbers the windows of a long text, or the
-    views of a picture, from 0; `box` is the part of the picture that such a view shows, in the coordinates of the picture
-    (page 1), None where it is all of it. `modality` is what the model was given.
+    views of a picture, from 0; `box` is the part of the picture that such a view shows, in the picture's own
+    coordinates (page 1), None where it is all of it. `modality` is what the model was given.
     """
 
     chunk_id: str

@@ -134,7 +134,7 @@ def _media_call(context: Context) -> Call:
     seconds = limits.seconds_per_document + limits.seconds_per_page
 
     def call(function: Callable[..., Any], *args: Any) -> Any:
-        return context.workers.call(function, *args, seconds=seconds, name="media")
+        return context.workers.call(function, *args, seconds=seconds, name="decoding media")
 
     return call
 

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from tasks.calibrate import Calibration
-from tasks.index import Wanted, open_reader, read, tables
-from tasks.index.read import Cohort
+from tasks.index import Wanted, cohorts, open_reader, tables
+from tasks.index.cohorts import Cohort
 from tasks.lake import Lake
 from tasks.query import Query, Term
 from tasks.result import SearchResult
 from tasks.retrieve import retrieve
 from tasks.rows import Kind, Modality, VectorRow, content_id
 from tests.lakes import (
+    MEDIA_DIMENSION,
     MEDIA_SPACES,
     MODALITIES,
     FakeMediaSpace,
@@ -70,7 +71,7 @@ def build(folder: Path, shown: Sequence[tuple[Modality, str]]) -> World:
             rows.append(chunk(doc, number - start, f"no words of it {number}", kind, media=media))
             held.append(media_vector(rows[-1], modality, words))
             if number % 5 == 0:  # a chunk of two vectors: its summary says something else
-                held.append(media_vector(rows[-1], "text", f"summary {number}"))
+                held.append(media_vector(rows[-1], "text", f"summary {number}", window=int(modality == "text")))
         documents.append(document(lake.storage, doc, rows, media=held))
         sources.append(source(f"/data/{doc}", doc))
         vectors += held
@@ -95,26 +96,29 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def brute_force(query: np.ndarray, vectors: Sequence[VectorRow], most: int = 512) -> list[tuple[str, float, float]]:
     """(chunk id, calibrated score, cosine), best first, as the definition has it."""
-    groups = {m: [row for row in vectors if row.modality == m] for m in dict.fromkeys(row.modality for row in vectors)}
-    cohorts: dict[Modality, dict[str, np.ndarray]] = {}
-    for modality, rows in groups.items():
-        share = int(most * 2**32 / len(rows))
-        drawn = sorted(row.item for row in rows if len(rows) <= most or int(row.item[:8], 16) < share)
-        by_item = {row.item: row.vector for row in rows}
-        cohorts[modality] = {item: by_item[item] @ query for item in list(dict.fromkeys(drawn))[:most]}
+    best_of: dict[Modality, dict[str, float]] = {}  # the cosine of each chunk's best vector
+    first: dict[tuple[Modality, str], str] = {}  # what names the thing that it shows
+    for row in vectors:
+        known = best_of.setdefault(row.modality, {})
+        known[row.chunk_id] = max(known.get(row.chunk_id, -1.0), float(row.vector @ query))
+        if row.window == 0:
+            first[row.modality, row.chunk_id] = row.item
+    cohorts: dict[Modality, dict[str, float]] = {}
+    for modality, known in best_of.items():
+        shown = {first[modality, chunk_id]: known[chunk_id] for chunk_id in sorted(known, reverse=True)}
+        cohorts[modality] = dict(sorted(shown.items())[:most])
     squares = sum(sum((c - np.mean(list(g.values()))) ** 2 for c in g.values()) for g in cohorts.values())
     within = squares / sum(len(g) - 1 for g in cohorts.values())
     best: dict[str, tuple[float, float]] = {}
-    for modality, rows in groups.items():
-        for row in rows:
-            own = {other.item for other in rows if other.chunk_id == row.chunk_id}
-            others = np.array([c for item, c in cohorts[modality].items() if item not in own])
-            cosine = float(row.vector @ query)
+    for modality, known in best_of.items():
+        for chunk_id, cosine in known.items():
+            own = first[modality, chunk_id]
+            others = np.array([c for item, c in cohorts[modality].items() if item != own])
             spread = ((others - others.mean()) ** 2).sum()
             deviation = np.sqrt((spread + 8 * within) / (len(others) - 1 + 8))
             score = (cosine - others.mean()) / (deviation * np.sqrt(1 + 1 / len(others)))
-            known = best.get(row.chunk_id, (-np.inf, -1.0))
-            best[row.chunk_id] = max(known, (score, cosine), key=lambda pair: (pair[1] > 0.999, pair[0]))
+            rival = best.get(chunk_id, (-np.inf, -1.0))
+            best[chunk_id] = max(rival, (score, cosine), key=lambda pair: (pair[1] > 0.999, pair[0]))
     return sorted(((c, *pair) for c, pair in best.items()), key=lambda each: (each[2] < 0.999, -each[1], each[0]))
 
 
@@ -122,7 +126,10 @@ def assert_ranked(found: SearchResult, expected: Sequence[tuple[str, float, floa
     assert [hit.chunk.chunk_id for hit in found.hits] == [chunk_id for chunk_id, _, _ in expected]
     signals = [hit.signals for hit in found.hits]
     assert {(len(by), by[0].name) for by in signals} == {(1, "vector:fakebind")}
-    assert [by[0].rank for by in signals] == list(range(1, len(expected) + 1))
+    ranks = [by[0].rank for by in signals]
+    assert ranks[0] == 1 and ranks == sorted(ranks)
+    for (_, score, _), (_, other, _), step in zip(expected, expected[1:], np.diff(ranks), strict=False):
+        assert step in (0, 1) and (step == 1 or score == pytest.approx(other, abs=1e-6))  # copies have one rank
     scores = np.array([(by[0].calibrated, by[0].score) for by in signals], np.float64)
     np.testing.assert_allclose(scores, np.array([pair for _, *pair in expected]), atol=1e-4)
 
@@ -147,15 +154,15 @@ def test_sums_of_terms_rank_as_their_vector_does(world: World) -> None:
 
 def test_a_sample_stands_for_many_vectors(tmp_path: Path) -> None:
     """As large lakes are searched, in small: through a vector index, with a sample of each modality."""
-    with patch.object(tables, "INDEX_ROWS", 300), patch.object(read, "_COHORT", 24):
+    with patch.object(tables, "INDEX_ROWS", 300), patch.object(cohorts, "_COHORT", 24):
         world = build(tmp_path, shown(400))
         for modality in MANY[3:5]:
             found = world.search(Query((world.term(modality, "gull"),)), k=20)
             query = FakeMediaSpace().vector(modality, "gull")
             assert_ranked(found, brute_force(query, world.vectors, most=24)[:20])
-        cohorts = open_reader(world.lake).cohorts("fakebind")
-        assert 12 < len(cohorts["text"].vectors) <= 24 < len({r.item for r in world.vectors if r.modality == "text"})
-        assert open_reader(world.lake).cohorts("fakebind") is cohorts
+        drawn = open_reader(world.lake).cohorts("fakebind")
+        assert len(drawn["text"].starts) == 24 < len({r.item for r in world.vectors if r.modality == "text"})
+        assert open_reader(world.lake).cohorts("fakebind") is drawn
 
 
 def test_each_modality_finds_every_other(world: World) -> None:
@@ -198,7 +205,7 @@ QUERY = np.array([1.0, 0.0])
 def cohort(name: str, *cosines: float) -> Cohort:
     """Chunks name0, name1 ... with these cosines to QUERY."""
     vectors = np.array([[cosine, 0] for cosine in cosines], np.float32).reshape(-1, 2)
-    return Cohort(vectors, {f"{name}{i}": (i,) for i in range(len(cosines))})
+    return Cohort(vectors, np.arange(len(cosines)), {f"{name}{i}": (i,) for i in range(len(cosines))})
 
 
 def test_small_cohorts() -> None:
@@ -220,10 +227,64 @@ def test_small_cohorts() -> None:
     assert unknown.score("audio", "a0", 0.45) == 0.0
 
 
-def test_all_views_of_a_chunk_are_left_out_of_its_cohort() -> None:
-    vectors = np.array([[0.5, 0], [0.52, 0], [0.48, 0], [0.1, 0], [0.12, 0]], np.float32)
-    members = {"wide": (0, 1, 2), "a": (3,), "b": (4,)}
-    score = Calibration(QUERY, {"image": Cohort(vectors, members)}).score("image", "wide", 0.52)
-    within = np.var(vectors[:, 0].astype(float)) * 5 / 4
+def test_a_chunk_is_compared_with_the_best_views_of_others_and_not_with_its_own() -> None:
+    vectors = np.array([[0.5, 0], [0.52, 0], [0.48, 0], [0.1, 0], [0.07, 0], [0.12, 0]], np.float32)
+    members = {"wide": (0,), "copy of it": (0,), "a": (1,), "b": (2,)}
+    calibration = Calibration(QUERY, {"image": Cohort(vectors, np.array([0, 3, 5]), members)})
+    within = np.var([0.52, 0.1, 0.12]) * 3 / 2
     spread = np.sqrt((np.var([0.1, 0.12]) * 2 + 8 * within) / (1 + 8))
-    assert score == pytest.approx((0.52 - 0.11) / (spread * np.sqrt(1.5)), rel=1e-5)
+    for chunk_id in ("wide", "copy of it"):
+        score = calibration.score("image", chunk_id, 0.52)
+        assert score == pytest.approx((0.52 - 0.11) / (spread * np.sqrt(1.5)), rel=1e-5)
+
+
+def publish_vectors(folder: Path, shown: Sequence[tuple[Modality, Sequence[np.ndarray]]], copies: int = 1) -> Lake:
+    """A lake of these chunks with these vectors; the first is there so many times."""
+    lake = new_lake(folder)
+    rows, vectors = [], []
+    for number, (modality, views) in enumerate([*[shown[0]] * (copies - 1), *shown]):
+        place = f"blobs/{max(0, number - copies + 1)}"
+        rows.append(chunk("all", number, "", "image" if modality == "image" else "audio", media=place))
+        for window, vector in enumerate(views):
+            row = media_vector(rows[-1], modality, f"{place} {window}", window)
+            vectors.append(dataclasses.replace(row, vector=vector))
+    publish_to(
+        lake, Wanted([source("/all", "all")], [document(lake.storage, "all", rows, media=vectors)], MEDIA_SPACES)
+    )
+    return lake
+
+
+def directions(draw: np.random.Generator, count: int, center: np.ndarray | None = None) -> list[np.ndarray]:
+    found = draw.normal(size=(count, MEDIA_DIMENSION)) + (0 if center is None else center)
+    return list((found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32))
+
+
+def test_many_views_are_no_advantage_over_another_modality(tmp_path: Path) -> None:
+    """Pictures of eleven views, which lie together, and recordings of one, all of them unrelated to the query."""
+    draw = np.random.default_rng(3)
+    pictures = [directions(draw, 11, 1.5 * draw.normal(size=MEDIA_DIMENSION)) for _ in range(120)]
+    shown: list[tuple[Modality, Sequence[np.ndarray]]] = [("image", views) for views in pictures]
+    shown += [("audio", [vector]) for vector in directions(draw, 120)]
+    lake = publish_vectors(tmp_path, shown)
+    first: list[Modality | None] = []
+    for query in directions(draw, 25):
+        with patch.object(FakeMediaSpace, "embed_texts", lambda self, texts, query=query: np.stack([query])):
+            hits = retrieve(lake, "anything", k=20, spaces=("fakebind",), open_space=open_fake).hits
+        first += [hit.modality for hit in hits]
+    assert len(first) == 500 and 0.4 < first.count("image") / 500 < 0.62
+
+
+def test_copies_take_no_place_in_the_sample(tmp_path: Path) -> None:
+    """A logo on most pages: the sample is of as many other pictures as it has room for, in few steps."""
+    draw = np.random.default_rng(5)
+    shown: list[tuple[Modality, Sequence[np.ndarray]]] = [("image", directions(draw, 3)) for _ in range(41)]
+    lake = publish_vectors(tmp_path, shown, copies=1500)
+    with patch.object(cohorts, "_COHORT", 30):
+        found = open_reader(lake).cohorts("fakebind")["image"]
+    assert len(found.starts) == 30 and found.vectors.shape == (90, MEDIA_DIMENSION)
+    cohorts_of_all = cohorts.sample(open_reader(lake)._table("vectors_fakebind"), MEDIA_DIMENSION)
+    assert len(cohorts_of_all["image"].starts) == 41 and len(cohorts_of_all["image"].members) == 1540
+    with patch.object(cohorts, "_VECTORS", 50):
+        bounded = cohorts.sample(open_reader(lake)._table("vectors_fakebind"), MEDIA_DIMENSION)["image"]
+    assert len(bounded.starts) == 16 and len(bounded.vectors) == 48
+    np.testing.assert_array_equal(bounded.vectors, cohorts_of_all["image"].vectors[:48])

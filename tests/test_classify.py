@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from flows import cli
-from tasks.classify import Classification, few_shot, read_examples, zero_shot
+from flows import cli, terminal
+from tasks import classify as task
+from tasks.classify import Classified, Classifier, classify, few_shot, read_examples, zero_shot
 from tasks.embed import spaces
-from tasks.errors import UsageError
+from tasks.embed.media import Call, MediaItem, call_here
+from tasks.errors import DocumentError, UsageError
+from tasks.rows import Modality
 from tests.lakes import FakeMediaSpace
 
 SPACE = FakeMediaSpace()
@@ -34,45 +39,51 @@ def files(tmp_path: Path) -> list[str]:
     return [*(file(tmp_path, name, "gull") for name in names), file(tmp_path, "b.thermal.tif", "engine")]
 
 
-def best(result: Classification) -> list[str | None]:
-    return [row.to_json(result.labels)["label"] for row in result.files]
+def best(classifier: Classifier, files: list[str]) -> list[str | None]:
+    return [row.to_json(classifier.labels)["label"] for row in classify(SPACE, files, classifier)]
+
+
+def zero(files: list[str], *options: Any, modality: Modality | None = None, **named: Any) -> list[Classified]:
+    return list(classify(SPACE, files, zero_shot(SPACE, LABELS, *options, **named), modality))
 
 
 def test_zero_shot_is_a_softmax_over_scaled_cosines(files: list[str]) -> None:
-    result = zero_shot(SPACE, files, LABELS, temperature=0.05)
-    assert best(result) == ["gull"] * 5 + ["engine"]
+    classifier = zero_shot(SPACE, LABELS, temperature=0.05)
+    rows = list(classify(SPACE, files, classifier))
+    assert best(classifier, files) == ["gull"] * 5 + ["engine"]
     modalities = ("image", "audio", "video", "depth", "imu", "thermal")
-    assert tuple(row.modality for row in result.files) == modalities
+    assert tuple(row.modality for row in rows) == modalities
     texts = SPACE.embed_texts(LABELS)
-    for row, words in zip(result.files, ["gull"] * 5 + ["engine"], strict=True):
+    for row, words in zip(rows, ["gull"] * 5 + ["engine"], strict=True):
         assert row.modality is not None
         logits = 20 * texts @ SPACE.vector(row.modality, words)
         np.testing.assert_allclose(row.probabilities, np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
-    assert result.method == "zero-shot" and result.notes == ()
+    assert classifier.method == "zero-shot" and classifier.notes == ()
 
 
 def test_the_prompt_is_put_around_each_label(files: list[str]) -> None:
-    result = zero_shot(SPACE, files[:1], LABELS, "photo of {}", 0.2)
+    result = zero(files[:1], "photo of {}", 0.2)
     logits = 5 * SPACE.embed_texts([f"photo of {label}" for label in LABELS]) @ SPACE.vector("image", "gull")
-    np.testing.assert_allclose(result.files[0].probabilities, np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
-    sharp, flat = (zero_shot(SPACE, files[:1], LABELS, temperature=t).files[0].probabilities for t in (0.001, 1000))
+    np.testing.assert_allclose(result[0].probabilities, np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
+    sharp, flat = (zero(files[:1], temperature=t)[0].probabilities for t in (0.001, 1000))
     assert sharp[0] == pytest.approx(1) and flat == pytest.approx((1 / 3,) * 3, abs=1e-3)
 
 
 def test_a_modality_can_be_forced(tmp_path: Path) -> None:
     odd = file(tmp_path, "a.dat", "bell")
-    assert zero_shot(SPACE, [odd], LABELS).files[0].error is not None
-    row = zero_shot(SPACE, [odd], LABELS, modality="thermal").files[0]
+    assert zero([odd])[0].error is not None
+    row = zero([odd], modality="thermal")[0]
     assert row.modality == "thermal" and row.to_json(LABELS)["label"] == "bell"
 
 
 def test_files_that_cannot_be_read_are_rows_with_their_error(tmp_path: Path, files: list[str]) -> None:
     given = [str(tmp_path / "none.png"), files[0], file(tmp_path, "bad.png", "broken"), str(tmp_path), files[5]]
-    result = zero_shot(SPACE, given, LABELS)
-    assert [row.file for row in result.files] == given
-    assert [row.error and row.error.code for row in result.files] == ["no_file", None, "malformed", "no_file", None]
-    assert best(result) == [None, "gull", None, None, "engine"]
-    assert result.to_json()["files"][2] == {
+    classifier = zero_shot(SPACE, LABELS)
+    rows = list(classify(SPACE, given, classifier))
+    assert [row.file for row in rows] == given
+    assert [row.error and row.error.code for row in rows] == ["no_file", None, "malformed", "no_file", None]
+    assert best(classifier, given) == [None, "gull", None, None, "engine"]
+    assert classifier.to_json(rows)["files"][2] == {
         "file": given[2], "modality": "image", "label": None, "probabilities": None,
         "error": {"code": "malformed", "message": "it cannot be decoded", "hint": "fetch it again"},
     }  # fmt: skip
@@ -92,7 +103,7 @@ def test_files_that_cannot_be_read_are_rows_with_their_error(tmp_path: Path, fil
 )
 def test_labels_that_leave_no_choice(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        zero_shot(SPACE, [], **{"labels": LABELS, **options})
+        zero_shot(SPACE, **{"labels": LABELS, **options})
 
 
 @pytest.fixture
@@ -114,24 +125,24 @@ def test_few_shot_learns_from_examples(folder: Path, files: list[str]) -> None:
         "engine": ["0.png", "1.png"],
         "gull": ["0.png", "1.png", "2.png"],
     }
-    result = few_shot(SPACE, files, examples)
+    result = few_shot(SPACE, examples)
     assert result.labels == ("engine", "gull") and result.method == "few-shot"
-    assert best(result) == ["gull"] * 5 + ["engine"]
+    assert best(result, files) == ["gull"] * 5 + ["engine"]
     assert result.notes == (
         "trained on 5 examples of 2 labels; leaving each out once, the others get 5 of 5 right",
     )  # fmt: skip
     assert list(read_examples(str(folder), ["gull"])) == ["gull"]
 
 
-def test_examples_that_cannot_be_read_are_left_out_and_noted(folder: Path, files: list[str]) -> None:
+def test_examples_that_cannot_be_read_are_left_out_and_noted(folder: Path) -> None:
     bad = file(folder, "engine/2.png", "broken")
     for name in ("0.png", "1.png"):
         (folder / "gull" / name).unlink()
-    result = few_shot(SPACE, files[:1], read_examples(str(folder)))
+    result = few_shot(SPACE, read_examples(str(folder)))
     assert result.notes == (f"left out: {bad}: it cannot be decoded", "trained on 3 examples of 2 labels")
     file(folder, "gull/2.png", "broken")
     with pytest.raises(UsageError, match="label 'gull' has no example that can be read"):
-        few_shot(SPACE, files, read_examples(str(folder)))
+        few_shot(SPACE, read_examples(str(folder)))
 
 
 def test_folders_that_hold_no_examples(folder: Path) -> None:
@@ -141,7 +152,7 @@ def test_folders_that_hold_no_examples(folder: Path) -> None:
         with pytest.raises(UsageError, match="has no examples"):
             read_examples(str(folder), [label])
     with pytest.raises(UsageError, match="fewer than two labels"):
-        few_shot(SPACE, [], read_examples(str(folder), ["gull"]))
+        few_shot(SPACE, read_examples(str(folder), ["gull"]))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -168,6 +179,37 @@ def test_the_command(
     head, first, second = out.splitlines()
     assert code == 3 and head.split() == ["file", "gull", "engine"]
     assert first.split() == [files[0], "1.000", "0.000"] and second.split(maxsplit=1) == [bad, "! it cannot be decoded"]
+
+
+def test_rows_are_shown_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Rows of the first files are out, and their number is said, before the last ones are looked at."""
+    shown: list[tuple[str, str]] = []
+
+    class Watched(FakeMediaSpace):
+        def embed_media(self, items: Sequence[MediaItem], call: Call = call_here) -> list[np.ndarray | DocumentError]:
+            shown.append(capsys.readouterr())
+            return super().embed_media(items, call)
+
+    names = [file(tmp_path, f"{number:02d}.png", "gull" if number % 3 else "engine") for number in range(20)]
+    monkeypatch.setattr(spaces, "open_space", {"imagebind": Watched()}.__getitem__)
+    monkeypatch.setattr(terminal, "_PLAIN_SECONDS", -1.0)
+    monkeypatch.setattr(task, "_MOST_TOGETHER", 8)
+    code, *last = run(capsys, *names, "--labels", "gull,engine")
+    shown.append((last[0], last[1]))
+    rows = [[line.split()[0] for line in out.splitlines()] for out, _ in shown]
+    assert code == 0 and rows == [["file"], names[:8], names[8:16], names[16:]]
+    said = [err.splitlines()[-1] for _, err in shown]
+    assert said == [f"bindery: classify {done} of 20" for done in (0, 8, 16, 20)]
+
+    shown.clear()
+    code, out, err = run(capsys, *names, "--labels", "gull,engine", "--json")
+    labels = [row["label"] for row in json.loads(out)["files"]]
+    assert labels == ["gull" if number % 3 else "engine" for number in range(20)] and "classify 20 of 20" in err
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run(capsys, *names, "--labels", "gull,engine")[2] == ""
 
 
 @pytest.mark.parametrize(

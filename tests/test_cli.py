@@ -75,13 +75,13 @@ def test_what_ingest_prints(sample: tuple[Bindery, Path]) -> None:
 def test_search_contract(sample: tuple[Bindery, Path]) -> None:
     bindery, docs = sample
     found = bindery.json("search", "revenue of radar gauges 2025", "-k", "3")
-    assert set(found) == {"schema_version", "query", "terms", "release", "hits"} and len(found["hits"]) == 3
+    assert set(found) == {"schema_version", "query", "terms", "release", "hits", "notes"} and len(found["hits"]) == 3
     words = {"weight": 1.0, "modality": "text", "text": "revenue of radar gauges 2025", "path": None}
     assert (found["query"], found["terms"]) == ("revenue of radar gauges 2025", [words])
     hit = found["hits"][0]
     assert set(hit) == {
         "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "boxes",
-        "modality", "located", "tag", "media", "media_type",
+        "modality", "located", "picture_tag", "media", "media_type",
     }  # fmt: skip
     scores = [each["score"] for each in found["hits"]]
     assert scores == sorted(scores, reverse=True)

@@ -59,7 +59,7 @@ def test_a_release_holds_what_was_wanted(tmp_path: Path) -> None:
     assert release == current_release(lake.storage)
     expected = {"sources": 1, "documents": 1, "chunks": 2, "chunks_text": 1, "chunks_table": 1, "chunks_image": 0}
     expected |= {"chunks_audio": 0, "chunks_video": 0, "chunks_depth": 0, "chunks_thermal": 0, "chunks_imu": 0}
-    expected |= {"vectors": 2, "characters": 17, "degraded": 1}
+    expected |= {"vectors": 2, "characters": 17, "degraded": 1, "documents_fake": 1}
     assert release.counts == expected
     reader = open_reader(lake)
     assert reader.sources() == sorted(wanted.sources, key=lambda row: row.uri)
@@ -152,7 +152,7 @@ def test_large_tables_get_indexes_that_find_the_same(tmp_path: Path) -> None:
         publish_to(lake, simple(lake.storage, names, chunks=10))
     reader = open_reader(lake)
     kinds = {column: i.index_type for i in reader._table("vectors_fake").list_indices() for column in i.columns}
-    assert set(kinds) == {"doc_id", "chunk_id", "vector"}
+    assert set(kinds) == {"doc_id", "chunk_id", "kind", "item", "modality", "vector"}
     from tests.lakes import FakeSpace
 
     target = reader.all_chunks()[7]

@@ -10,14 +10,31 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from flows.search_options import Selection, Terms, retrieve_selected
+from tasks import retrieve as retrieve_module
+from tasks.embed import spaces as spaces_module
 from tasks.errors import LakeError, MissingCapabilityError, UsageError
-from tasks.index import Wanted, tables
+from tasks.index import Wanted, open_reader, tables
 from tasks.lake import Lake
 from tasks.result import SearchResult, Signal
 from tasks.retrieve import retrieve
-from tasks.rows import SummaryRow
+from tasks.rows import SummaryRow, TagRow
 from tasks.select import matches
-from tests.lakes import SPACES, FakeSpace, chunk, doc_id, document, new_lake, open_fake, publish_to, simple, source
+from tests.lakes import (
+    MEDIA_DIMENSION,
+    MEDIA_SPACES,
+    SPACES,
+    FakeSpace,
+    chunk,
+    doc_id,
+    document,
+    media_vector,
+    new_lake,
+    open_fake,
+    publish_to,
+    simple,
+    source,
+)
 
 ROWS = {
     "finance": [
@@ -73,10 +90,10 @@ def test_the_public_fields_of_a_hit(lake: Lake) -> None:
     assert (found["query"], found["release"]) == ("cable", 1)
     assert found["terms"] == [{"weight": 1.0, "modality": "text", "text": "cable", "path": None}]
     assert list(found["hits"][0]) == [
-        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "media", "media_type",
-        "boxes", "modality", "located", "tag",
+        "chunk_id", "doc_id", "sources", "pages", "time_range", "kind", "score", "text", "html", "image", "media",
+        "media_type", "boxes", "modality", "located", "picture_tag",
     ]  # fmt: skip
-    assert [found["hits"][0][name] for name in ("modality", "located", "tag")] == ["text", None, None]
+    assert [found["hits"][0][name] for name in ("modality", "located", "picture_tag")] == ["text", None, None]
     assert found["hits"][0]["boxes"] == [{"page": 1, "x0": 0.1, "y0": 0.1, "x1": 0.9, "y1": 0.2}]
     (picture,) = search(lake, "photograph", kinds=("image",)).to_json()["hits"]
     assert picture["image"] == "blobs/aa/x.png"
@@ -215,6 +232,68 @@ def test_parts_of_a_recording_and_other_pictures_are_no_copies(tmp_path: Path) -
     ]
 
 
+def test_copies_of_a_picture_leave_room_for_others(tmp_path: Path) -> None:
+    """A logo of two views on 700 pages is as near as can be; thirty other pictures are still found, next to it."""
+    lake = new_lake(tmp_path)
+    logos = [chunk("deck", i, "", "image", page=i + 1, media="blobs/logo.png") for i in range(700)]
+    others = [chunk("album", i, "", "image", media=f"blobs/{i}.png") for i in range(30)]
+    media = {
+        "deck": [media_vector(row, "image", words, i) for row in logos for i, words in enumerate(("gull", "a gull"))],
+        "album": [media_vector(row, "image", f"gull beside {row.ordinal}") for row in others],
+    }
+    rows = {"deck": logos, "album": others}
+    documents = [document(lake.storage, doc, rows[doc], media=media[doc], embed=False) for doc in rows]
+    spaces = {"fakebind": MEDIA_DIMENSION}
+    publish_to(lake, Wanted([source(f"/data/{doc}", doc) for doc in rows], documents, spaces))
+    hits = search(lake, "gull", k=10, kinds=("image",)).hits
+    assert [hit.chunk.media for hit in hits[:1]] == ["blobs/logo.png"]
+    assert len({hit.chunk.media for hit in hits}) == len(hits) == 10
+    assert [hit.signals[0].rank for hit in hits] == [1, *range(hits[1].signals[0].rank, hits[1].signals[0].rank + 9)]
+    assert len(search(lake, "gull", k=100).hits) == 31
+
+
+def test_what_a_space_does_not_hold_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = new_lake(tmp_path)
+    rows = {doc: chunk(doc, 0, "a gull at the harbour") for doc in ("old", "older", "new")}
+    media = {"new": [media_vector(rows["new"], "text", "gull")]}
+    documents = [document(lake.storage, doc, [row], media=media.get(doc)) for doc, row in rows.items()]
+    sources = [source(f"/data/{doc}", doc) for doc in rows]
+    release = publish_to(lake, Wanted(sources, documents, MEDIA_SPACES))
+    said = "space fakebind holds vectors of 1 of 3 documents: bindery ingest --restage SOURCE... adds the others"
+    found = search(lake, "gull")
+    assert found.notes == (said,) and found.to_json()["notes"] == [said]
+    with patch.object(retrieve_module, "retrieve", lambda *_, **__: found), patch.object(spaces_module, "open_space"):
+        retrieve_selected("gull", Terms(), Selection(lake=lake.uri))
+    assert capsys.readouterr().err.splitlines() == [said]
+    assert search(lake, "gull", spaces=("fake",)).notes == ()
+    unknown = {name: count for name, count in release.counts.items() if not name.startswith("documents_")}
+    assert search(lake, "gull", release=dataclasses.replace(release, counts=unknown)).notes == ()
+    whole = [document(lake.storage, doc, [row], media=media.get(doc, ())) for doc, row in rows.items()]
+    publish_to(lake, Wanted(sources, whole, MEDIA_SPACES))
+    assert search(lake, "gull").notes == ()
+
+
+def test_pictures_are_filtered_by_their_label(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    rows = [chunk("deck", i, f"gull {i}", "image", page=i + 1, media=f"blobs/{i}.png") for i in range(4)]
+    labels = [TagRow(row.chunk_id, label, 0.9) for row, label in zip(rows, ("chart", "photo", "it's"), strict=False)]
+    publish_to(
+        lake, Wanted([source("/deck", "deck", ("photo",))], [document(lake.storage, "deck", rows, tags=labels)], SPACES)
+    )
+
+    def found(*labels: str, **options: object) -> list[str]:
+        hits = search(lake, "gull", picture_tags=labels, **options).hits
+        return sorted(hit.picture_tag for hit in hits)
+
+    assert found() == ["", "chart", "it's", "photo"]
+    assert found("chart") == ["chart"] and found("it's", "photo") == ["it's", "photo"]
+    assert found("photo", pages=(1, 2)) == ["photo"] and found("photo", pages=(1,)) == []
+    assert found("") == [] and found("diagram", "' OR 1=1") == [] and found("chart", kinds=("text",)) == []
+    with patch.object(retrieve_module, "retrieve", return_value=search(lake, "gull")) as asked:
+        retrieve_selected("gull", Terms(), Selection(lake=lake.uri, picture_tag=["chart"], tag=["photo"]))
+    assert asked.call_args.kwargs["picture_tags"] == ("chart",) and asked.call_args.kwargs["tags"] == ("photo",)
+
+
 def test_large_tables_are_searched_through_their_indexes(tmp_path: Path) -> None:
     """More is asked of the vector index than it looks at by default."""
     lake = new_lake(tmp_path)
@@ -222,6 +301,17 @@ def test_large_tables_are_searched_through_their_indexes(tmp_path: Path) -> None
         publish_to(lake, simple(lake.storage, [f"n{i}" for i in range(40)], chunks=10))
     result = search(lake, "n7 edition 1 part 3", k=100)
     assert result.hits[0].chunk.text.startswith("n7 edition 1 part 3") and len(result.hits) == 100
+    reader = open_reader(lake)
+    indexes = {
+        name: {column: index.index_type for index in reader._table(name).list_indices() for column in index.columns}
+        for name in ("vectors_fake", "chunks")
+    }
+    scalar = {"doc_id": "BTree", "chunk_id": "BTree", "kind": "Bitmap"}
+    assert indexes["chunks"] == {**scalar, "search_text": "FTS", "search_cjk": "FTS"}
+    assert indexes["vectors_fake"].pop("vector").startswith("IvfHnsw")
+    assert indexes["vectors_fake"] == {**scalar, "item": "BTree", "modality": "Bitmap"}
+    assert len(search(lake, "n7 edition", k=100, kinds=("text",)).hits) == 100
+    assert search(lake, "n7 edition", kinds=("image",)).hits == ()
 
 
 def test_a_space_made_by_another_model_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from tasks import stage
 from tasks.embed.items import Item, items_of, medium_of
 from tasks.embed.media import Call, MediaItem, Medium, call_here
 from tasks.embed.spaces import MediaSpace, Space
-from tasks.embed.vectors import BLOCK_ITEMS, Lookup, Vectors
+from tasks.embed.vectors import Lookup, Vectors
 from tasks.errors import BinderyError, DocumentError
 from tasks.rows import ChunkRow, SummaryRow, VectorRow, digest, from_table, vectors_to_table
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
@@ -87,7 +87,7 @@ def embed_shard(
         except DocumentError as error:
             finish(index, error)
     vectors = Vectors(space, call, lookup, check)
-    for block in _blocks(wanted):
+    for block in vectors.blocks(wanted):
         vectors.add([entry for _, entry in block])
         for index, entry in block:
             finish(index, _save(storage, items[index], recipe, entry, vectors, space))
@@ -152,20 +152,6 @@ def _save(
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, the document is what failed
         return stage.failure(error, document.doc_id)
-
-
-def _blocks(work: Sequence[tuple[int, list[Item]]]) -> Iterator[list[tuple[int, list[Item]]]]:
-    """Documents are embedded and saved in blocks, so that a killed run loses little."""
-    block: list[tuple[int, list[Item]]] = []
-    size = 0
-    for entry in work:
-        block.append(entry)
-        size += len(entry[1])
-        if size >= BLOCK_ITEMS:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def _output(wanted: Sequence[Item], vectors: Vectors, space: Space, document: EmbedInput) -> StageOutput:

@@ -33,8 +33,12 @@ class Item:
         return self.media.box if self.media else None
 
     def __str__(self) -> str:
+        """Where it is, as a person finds it, then by its names in the lake."""
+        where = f"page {self.chunk.pages[0]}, " if self.chunk.pages else ""
+        if self.chunk.time_start is not None and self.chunk.time_end is not None:
+            where += f"{self.chunk.time_start:g}-{self.chunk.time_end:g} s, "
         what = f"{self.media.view or self.media.modality} of {self.chunk.media}" if self.media else repr(self.text[:60])
-        return f"the {self.view} view of chunk {self.chunk.chunk_id}, item {self.item} ({what})"
+        return f"{where}{self.view} view of {self.chunk.kind} chunk {self.chunk.chunk_id}, item {self.item}, {what}"
 
 
 def texts_of(chunk: ChunkRow, summary: str, space: Space) -> list[tuple[View, str]]:

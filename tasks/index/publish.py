@@ -224,4 +224,9 @@ def _wanted_counts(wanted: Wanted) -> dict[str, int]:
         "documents": len(wanted.documents),
         "characters": sum(row.characters for row in wanted.documents),
         "degraded": sum(row.degraded for row in wanted.documents),
+        **{f"documents_{space}": _embedded(space, wanted.documents) for space in wanted.spaces},
     }
+
+
+def _embedded(space: str, documents: Sequence[DocumentRow]) -> int:
+    return sum(row.mark(content.embed_stage(space)) is not None for row in documents)

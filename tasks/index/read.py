@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.errors import LakeError
-from tasks.index import tables
+from tasks.index import cohorts, tables
+from tasks.index.cohorts import Cohort
 from tasks.lake import Lake, Release, current_release
 from tasks.result import Match
 from tasks.rows import Box, ChunkRow, DocumentRow, Modality, SourceRow, from_table
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from lancedb.table import Table
 
 _EF, _REFINE = 300, 3  # of the HNSW index: recall .977 at 40k vectors
-_COHORT = 512  # vectors of each modality that stand for all of them
-_HELD = 4  # cohorts of spaces that a process keeps: 2 MB for each modality of 1024 floats
+_COPIES = 50  # chunks that show one and the same, at most: as many as a signal proposes
+_HELD = 4  # spaces whose cohorts a process keeps
 _MATCH = ("view", "window", "modality", "box")
 
 
@@ -40,20 +41,16 @@ class IndexedChunk:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
-    """A chunk that one search signal proposes. `score`: cosine similarity, or BM25; `calibrated`: see `Signal`."""
+    """A chunk that one search signal proposes. `score`: cosine similarity, or BM25; `calibrated`: see `Signal`.
+
+    Copies, chunks that show the same, have the same `item`, where they are told apart.
+    """
 
     chunk_id: str
     score: float
     match: Match | None = None
     calibrated: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Cohort:
-    """A sample of a space's vectors of one modality, (n, dimension), and which of its rows belong to which chunk."""
-
-    vectors: np.ndarray
-    members: Mapping[str, tuple[int, ...]]
+    item: str = ""
 
 
 _cohorts: collections.OrderedDict[tuple[object, ...], Mapping[Modality, Cohort]] = collections.OrderedDict()
@@ -112,12 +109,15 @@ class Reader:
         return sorted(self._rows(tables.CHUNKS, ChunkRow), key=lambda row: (row.doc_id, row.ordinal))
 
     def chunk_ids(self, where: Expr | None, pages: Sequence[int]) -> list[str]:
-        """The ids of the chunks that touch one of the pages and satisfy the expression, if there is one."""
+        """The ids of the chunks that touch one of the pages, if there are any, and satisfy the expression, if there is
+        one."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         query = self._table(tables.CHUNKS).search().select(["chunk_id", "pages"]).limit(None)
         found = (query if where is None else query.where(where)).to_arrow().combine_chunks()
+        if not pages:
+            return sorted(found["chunk_id"].to_pylist())
         places, parents = pc.list_flatten(found["pages"]), pc.list_parent_indices(found["pages"])
         touched = pc.filter(parents, pc.is_in(places, pa.array(list(pages), pa.int32())))
         return sorted(set(found["chunk_id"].take(touched).to_pylist()))
@@ -129,63 +129,52 @@ class Reader:
         limit: int,
         where: Expr | None = None,
         modality: Modality | None = None,
+        distinct: int = 0,
     ) -> list[Candidate]:
-        """Chunks by the cosine similarity of their nearest view, best first; at most `limit` views are looked at.
+        """Chunks by the cosine similarity of their nearest view, best first; `limit` views are looked at.
 
-        Only views of the modality, where one is given.
+        Only views of the modality, where one is given. With `distinct`, more views are looked at until the chunks show
+        so many different things, or nothing is left; then only some of the copies of one thing are returned.
         """
         from lancedb.expr import col
 
+        if modality is not None:
+            where = _both(where, col("modality") == modality)
+        rows = self._views(space, vector, limit, where)
+        if not distinct:
+            return _ordered(_best(rows).values())
+        best = _best(rows, told_apart=True)
+        seen: set[str] = set()
+        while len(rows) >= limit and len({candidate.item for candidate in best.values()}) < distinct:
+            seen |= {row["item"] for row in rows}
+            limit *= 2
+            rows = self._views(space, vector, limit, _both(where, ~col("item").isin(sorted(seen))))
+            best = {**_best(rows, told_apart=True), **best}
+        copies = collections.Counter[str]()
+        kept: list[Candidate] = []
+        for candidate in _ordered(best.values()):
+            copies[candidate.item] += 1
+            if copies[candidate.item] <= _COPIES:
+                kept.append(candidate)
+        return kept
+
+    def _views(self, space: str, vector: np.ndarray, limit: int, where: Expr | None) -> list[dict[str, Any]]:
         query: Any = self._table(tables.vectors(space)).search(np.asarray(vector, np.float32))
         query = query.distance_type("cosine").ef(max(_EF, limit * _REFINE)).refine_factor(_REFINE)
-        if modality is not None:
-            of_modality = col("modality") == modality
-            where = of_modality if where is None else where & of_modality
         if where is not None:
             query = query.where(where, prefilter=True)
-        found = query.select(["chunk_id", *_MATCH, "_distance"]).limit(limit).to_arrow()
-        best: dict[str, Candidate] = {}
-        for row in sorted(found.to_pylist(), key=lambda row: (row["_distance"], row["view"], row["window"])):
-            if row["chunk_id"] not in best:
-                match = Match(row["modality"], row["view"], row["window"], Box(**row["box"]) if row["box"] else None)
-                best[row["chunk_id"]] = Candidate(row["chunk_id"], max(-1.0, 1.0 - row["_distance"]), match)
-        return _ordered(best.values())
+        found: list[dict[str, Any]]
+        found = query.select(["chunk_id", "item", *_MATCH, "_distance"]).limit(limit).to_arrow().to_pylist()
+        return found
 
     def cohorts(self, space: str) -> Mapping[Modality, Cohort]:
-        """A sample of the space's vectors of each modality that it has: always the same one of a release.
-
-        Vectors are chosen by the hash of their item, which is as good as by lot, and each distinct item counts once.
-        """
+        """A sample of what the space holds of each modality: always the same one of a release."""
         key = (self._lake, self.release.number, self.release.created, space)
         if key not in _cohorts:
-            column = self._table(tables.vectors(space)).search().select(["modality"]).limit(None).to_arrow()
-            counts = collections.Counter[Modality](column["modality"].to_pylist())
-            _cohorts[key] = {name: self._cohort(space, name, count) for name, count in sorted(counts.items())}
+            _cohorts[key] = cohorts.sample(self._table(tables.vectors(space)), self.release.spaces[space])
             while len(_cohorts) > _HELD:
                 _cohorts.popitem(last=False)
         return _cohorts[key]
-
-    def _cohort(self, space: str, modality: Modality, count: int) -> Cohort:
-        """`count`: how many vectors there are."""
-        from lancedb.expr import col, lit
-
-        where = col("modality") == modality
-        if count > _COHORT:
-            where = where & (col("item") < lit(f"{_COHORT * 16**8 // count:08x}"))
-        query = self._table(tables.vectors(space)).search().where(where).limit(None)
-        found = query.select(["chunk_id", "item", "vector"]).to_arrow().combine_chunks()
-        place: dict[str, int] = {}
-        items = found["item"].to_pylist()
-        for index in sorted(range(len(items)), key=items.__getitem__):
-            place.setdefault(items[index], index)
-        chosen = list(place.values())[:_COHORT]
-        row = {items[index]: position for position, index in enumerate(chosen)}
-        members: dict[str, list[int]] = {}
-        for chunk_id, item in zip(found["chunk_id"].to_pylist(), items, strict=True):
-            if item in row:
-                members.setdefault(chunk_id, []).append(row[item])
-        matrix = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.release.spaces[space])
-        return Cohort(matrix[chosen], {chunk_id: tuple(rows) for chunk_id, rows in members.items()})
 
     def matching(self, column: str, text: str, limit: int, where: Expr | None = None) -> list[Candidate]:
         """Chunks by BM25 over `search_text` or `search_cjk`, best first. Any text is a query: there is no syntax."""
@@ -224,3 +213,18 @@ def open_reader(lake: Lake, release: Release | None = None) -> Reader:
 def _ordered(found: Iterable[Candidate]) -> list[Candidate]:
     """Best first; equal scores by id, so that the order does not depend on how the rows lie on disk."""
     return sorted(found, key=lambda candidate: (-candidate.score, candidate.chunk_id))
+
+
+def _best(rows: Iterable[Mapping[str, Any]], told_apart: bool = False) -> dict[str, Candidate]:
+    """The nearest view of each chunk."""
+    best: dict[str, Candidate] = {}
+    for row in sorted(rows, key=lambda row: (row["_distance"], row["view"], row["window"])):
+        if row["chunk_id"] not in best:
+            match = Match(row["modality"], row["view"], row["window"], Box(**row["box"]) if row["box"] else None)
+            score, item = max(-1.0, 1.0 - row["_distance"]), row["item"] if told_apart else ""
+            best[row["chunk_id"]] = Candidate(row["chunk_id"], score, match, item=item)
+    return best
+
+
+def _both(first: Expr | None, second: Expr) -> Expr:
+    return second if first is None else first & second

@@ -131,14 +131,15 @@ def maintain(table: Table) -> None:
 
 def _indexes(name: str, rows: int) -> dict[str, Any]:
     """Column -> index configuration for a table of so many rows."""
-    from lancedb.index import FTS, BTree, HnswSq
+    from lancedb.index import FTS, Bitmap, BTree, HnswSq
 
     big = rows >= INDEX_ROWS
+    filtered: dict[str, Any] = {"doc_id": BTree(), "chunk_id": BTree(), "kind": Bitmap()}
     if name == CHUNKS:
         # Chinese, Japanese and Korean by bigrams: word segmentation (ICU) misses 北京 in 北京市, bigrams do not.
         cjk = FTS(base_tokenizer="ngram", ngram_min_length=2, ngram_max_length=2, stem=False, remove_stop_words=False)
         english = FTS(base_tokenizer="simple", language="English", stem=True)
-        return {"search_text": english, "search_cjk": cjk} | ({"doc_id": BTree(), "chunk_id": BTree()} if big else {})
+        return {"search_text": english, "search_cjk": cjk} | (filtered if big else {})
     if name in (SOURCES, DOCUMENTS) or not big:
         return {}
-    return {"doc_id": BTree(), "chunk_id": BTree(), "vector": HnswSq(distance_type="cosine")}
+    return {**filtered, "item": BTree(), "modality": Bitmap(), "vector": HnswSq(distance_type="cosine")}

@@ -12,7 +12,7 @@ from tasks import embed, stage
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed import tag as tags
 from tasks.embed.media import Call, MediaItem, Medium, call_here, modality_of
-from tasks.errors import DocumentError, UsageError
+from tasks.errors import DocumentError, ModelError, UsageError
 from tasks.lake import put_blob
 from tasks.rows import (
     Box,
@@ -287,3 +287,48 @@ def test_recent_forgets_what_was_used_longest_ago() -> None:
     recent.get(["a"])
     recent.put({"c": one})
     assert set(recent.get("abc")) == {"a", "c"}
+
+
+def test_only_the_medium_that_breaks_the_model_is_given_up(storage: LocalStorage) -> None:
+    space = FakeMediaSpace()
+    documents = [
+        document(storage, name, [picture(storage, it, name)], {}) for name, it in zip("xyz", "a#b", strict=True)
+    ]
+    first, bad, last = embed_shard(storage, documents, embed.recipe(space, 0), space)
+    assert isinstance(first, StageRef) and isinstance(last, StageRef)
+    assert isinstance(bad, DocumentError) and "the device says no" in bad.message
+
+
+def test_a_model_that_is_gone_ends_the_run_and_blames_no_document(storage: LocalStorage) -> None:
+    class Gone(FakeMediaSpace):
+        def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+            raise RuntimeError("the device is lost")
+
+    space = Gone()
+    for content, summary in (("#", {}), ("a", {0: "a: words"})):
+        wanted = document(storage, content, [picture(storage, content, content)], summary)
+        with pytest.raises(ModelError, match="does not work any more"):
+            embed_shard(storage, [wanted], embed.recipe(space, 0), space)
+
+
+def test_parts_follow_from_how_long_they_take(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow device a call gets few pictures, so that it can be ended; the first call finds out."""
+
+    class Slow(FakeMediaSpace):
+        calls: list[int] = []  # noqa: RUF012
+        now = 0.0
+
+        def embed_media(self, items: Sequence[MediaItem], call: Call = call_here) -> list[np.ndarray | DocumentError]:
+            self.calls.append(len(items))
+            Slow.now += 10.0 * len(items)
+            return super().embed_media(items, call)
+
+    monkeypatch.setattr("tasks.embed.vectors.time.monotonic", lambda: Slow.now)
+    space = Slow()
+    chunks = [
+        chunk("d", n, "image", put_blob(storage, b"a", f"{n}.png"), "image/png", time_start=float(n), time_end=n + 1.0)
+        for n in range(40)
+    ]
+    (ref,) = embed_shard(storage, [document(storage, "d", chunks, {})], embed.recipe(space, 0), space)
+    assert isinstance(ref, StageRef) and ref.rows == 40
+    assert space.calls == [32, 2, 2, 2, 2]

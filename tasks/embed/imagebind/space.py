@@ -17,7 +17,7 @@ from tasks.embed.imagebind import installed
 from tasks.embed.imagebind.installed import Installed
 from tasks.embed.media import Call, MediaItem, Medium, call_here
 from tasks.errors import DocumentError
-from tasks.rows import Box, Modality, View
+from tasks.rows import Box, Modality, View, content_id
 from tasks.settings import ComputeSettings, load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from tasks.embed.imagebind.images import ImageView
     from tasks.embed.imagebind.runtime import Runtime
 
-VERSION = 1  # raise it when equal inputs give other vectors: it is part of the fingerprint
+# Part of the fingerprint: raise it when equal inputs give other vectors. The versions of the libraries that decode are
+# not in it: what they make is pinned by the reference fixtures in tests/, which would fail first.
+VERSION = 1
 
 
 class ImageBindSpace:
@@ -44,7 +46,7 @@ class ImageBindSpace:
 
     @property
     def fingerprint(self) -> str:
-        return f"{self._model.sha256}:{VERSION}"
+        return f"{self._model.sha256}:{content_id(self._model.config.to_json())}:{VERSION}"
 
     @functools.cached_property
     def _encoder(self) -> Runtime | Devices:
@@ -71,10 +73,10 @@ class ImageBindSpace:
         self, media: Sequence[Medium], tiles: int, call: Call = call_here
     ) -> list[list[MediaItem] | DocumentError]:
         """One item, or for a picture its views: the model's own crop, all of it where that cuts off much, and parts."""
-        from tasks.embed.imagebind import images, prepare
+        from tasks.embed.imagebind import images
 
         paths = list(dict.fromkeys(medium.path for medium in media if medium.modality == "image"))
-        sizes = dict(zip(paths, call(prepare.image_sizes, paths, self._max_pixels), strict=True)) if paths else {}
+        sizes = self._sizes(paths, call)
         found: list[list[MediaItem] | DocumentError] = []
         for medium in media:
             if medium.modality != "image":
@@ -87,22 +89,32 @@ class ImageBindSpace:
                 found.append([_picture(medium.path, view) for view in images.views(size[0], size[1], tiles)])
         return found
 
+    def _sizes(self, paths: Sequence[str], call: Call) -> dict[str, tuple[int, int] | DocumentError]:
+        """Of each picture; where one of them takes down whoever opens it, the others are asked for one by one."""
+        from tasks.embed.imagebind import prepare
+
+        if not paths:
+            return {}
+        try:
+            return dict(zip(paths, call(prepare.image_sizes, paths, self._max_pixels), strict=True))
+        except DocumentError as error:
+            if len(paths) == 1:
+                return {paths[0]: error}
+            return {path: size for one in paths for path, size in self._sizes([one], call).items()}
+
     def embed_media(self, items: Sequence[MediaItem], call: Call = call_here) -> list[np.ndarray | DocumentError]:
         """A unit vector or a DocumentError for each item; files are decoded through `call` while the model computes."""
         from tasks.embed.imagebind import prepare
 
-        files: dict[tuple[Modality, str], list[int]] = {}
-        for index, item in enumerate(items):
-            files.setdefault((item.modality, item.path), []).append(index)
         found: list[np.ndarray | DocumentError] = [DocumentError("embed_failed", "it was not reached")] * len(items)
-        jobs = list(files.items())
+        jobs = _jobs(items)
 
         def decode(places: Sequence[int]) -> list[np.ndarray]:
             arrays: list[np.ndarray] = call(prepare.prepare, [items[place] for place in places], self._max_pixels)
             return arrays
 
-        for modality in dict.fromkeys(modality for (modality, _), _ in jobs):
-            mine = [places for (of, _), places in jobs if of == modality]
+        for modality in dict.fromkeys(item.modality for item in items):
+            mine = [places for places in jobs if items[places[0]].modality == modality]
             for places, vectors in self._encoder.encode_stream(modality, mine, decode, threads=self._compute.decoders):
                 for index, place in enumerate(places):
                     found[place] = vectors if isinstance(vectors, DocumentError) else _unit(vectors[index])
@@ -119,6 +131,21 @@ class ImageBindSpace:
                 raise vector
             vectors.append(vector)
         return _unit(np.mean(vectors, axis=0))
+
+
+def _jobs(items: Sequence[MediaItem]) -> list[list[int]]:
+    """What is decoded together: the views of one picture. Parts of recordings are alone: one of a video is 18 MB."""
+    pictures: dict[str, list[int]] = {}
+    jobs: list[list[int]] = []
+    for index, item in enumerate(items):
+        if item.modality != "image":
+            jobs.append([index])
+        elif item.path in pictures:
+            pictures[item.path].append(index)
+        else:
+            pictures[item.path] = [index]
+            jobs.append(pictures[item.path])
+    return jobs
 
 
 def _picture(path: str, view: ImageView) -> MediaItem:

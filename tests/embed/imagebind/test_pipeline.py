@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,8 +21,8 @@ from PIL import Image
 
 from tasks.embed import spaces
 from tasks.embed.imagebind.space import ImageBindSpace
-from tasks.embed.media import modality_of
-from tasks.errors import LakeError, MissingCapabilityError, UsageError
+from tasks.embed.media import MediaItem, Medium, modality_of
+from tasks.errors import DocumentError, LakeError, MissingCapabilityError, UsageError
 from tasks.index import open_reader
 from tasks.lake import current_release
 from tasks.rows import Modality, VectorRow, vectors_from_table
@@ -252,6 +253,21 @@ def test_a_lake_is_not_mixed_from_two_models(media: Path, tmp_path: Path, monkey
             ingest([docs], lake, spaces=["imagebind"], restage=True)
 
 
+def test_vectors_of_a_space_that_was_left_out_keep_their_model(
+    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs, lake = tmp_path / "docs", tmp_path / "lake"
+    docs.mkdir()
+    (docs / "walk.imu.npy").write_bytes((media / "walk.imu.npy").read_bytes())
+    with inline():
+        ingest([docs], lake)
+        ingest([docs], lake, spaces=["minilm"])
+        assert set(current_release(opened(lake).storage).spaces) == {"minilm"}
+        monkeypatch.setattr("tasks.embed.imagebind.space.VERSION", 99)
+        with pytest.raises(LakeError, match="another model"):
+            ingest([docs], lake)
+
+
 def test_a_space_that_readers_have_is_not_dropped_silently(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,3 +347,43 @@ def np_bytes(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+def test_worker_processes_give_the_same(lake: Path, media: Path, tmp_path: Path) -> None:
+    ingest([media], tmp_path / "lake", spaces=["imagebind"])
+    ours, theirs = (
+        {(item.name, item.row.item, item.row.window): item.row for item in held(x)} for x in (tmp_path / "lake", lake)
+    )
+    assert ours.keys() == theirs.keys()
+    for key, row in ours.items():
+        assert row.box == theirs[key].box
+        np.testing.assert_allclose(row.vector, theirs[key].vector, atol=1e-5)
+
+
+def test_a_picture_that_kills_its_worker_costs_itself_alone(media: Path) -> None:
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        if any("face" in str(part) for argument in args if isinstance(argument, list) for part in argument):
+            raise DocumentError("crash", "the worker died", "it may be hostile")
+        return function(*args)
+
+    wanted = [Medium("image", str(media / name)) for name in ("square.png", "face.thermal.png", "wide.png")]
+    first, bad, last = space().media_items(wanted, 9, call)
+    assert isinstance(first, list) and isinstance(last, list) and (len(first), len(last)) == (1, 6)
+    assert isinstance(bad, DocumentError) and bad.code == "crash"
+    parts = [*first, *space().media_items([wanted[1]], 0)[0], *last]  # type: ignore[misc]
+    found = space().embed_media(parts, call)
+    assert [isinstance(vector, DocumentError) for vector in found] == ["face" in part.path for part in parts]
+
+
+def test_each_part_of_a_long_recording_is_decoded_alone(media: Path) -> None:
+    jobs: list[int] = []
+
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        jobs.append(len(args[0]))
+        return function(*args)
+
+    parts = [MediaItem("audio", str(media / "long.wav"), start=float(at), end=at + 2.0) for at in range(0, 20, 2)]
+    views = space().media_items([Medium("image", str(media / "wide.png"))], 9)[0]
+    assert isinstance(views, list)
+    found = space().embed_media([*parts, *views], call)
+    assert sorted(jobs) == [1] * 10 + [6] and not any(isinstance(vector, DocumentError) for vector in found)
