@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import importlib
 import json
 import logging
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,7 @@ async def semaphore(work: Work) -> Outcome:
 
 async def langchain(work: Work) -> Outcome:
     """`batch` with the concurrency of its documentation; it runs calls in threads."""
-    import langchain_openai
-
+    langchain_openai = importlib.import_module("langchain_openai")  # where it is installed
     version = getattr(langchain_openai, "__version__", "")
     model = langchain_openai.ChatOpenAI(
         model=MODEL,
@@ -124,7 +124,7 @@ async def langchain(work: Work) -> Outcome:
     return await _all(work, call, f"langchain-openai {version}", before=lambda: asyncio.to_thread(batch))
 
 
-SYSTEMS: Mapping[str, Callable[[Work], Awaitable[Outcome]]] = {
+SYSTEMS: Mapping[str, Callable[[Work], Coroutine[Any, Any, Outcome]]] = {
     "ours": ours,
     "semaphore": semaphore,
     "langchain": langchain,
@@ -162,7 +162,7 @@ async def _all(
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    outcome = asyncio.run(SYSTEMS[sys.argv[1]](Work(**json.loads(sys.argv[2]))))  # type: ignore[arg-type]
+    outcome = asyncio.run(SYSTEMS[sys.argv[1]](Work(**json.loads(sys.argv[2]))))
     print(json.dumps(dataclasses.asdict(outcome)))
 
 

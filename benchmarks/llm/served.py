@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from typing import IO, Any
 
 from benchmarks.llm.work import MODEL
 from tasks import tokens
@@ -50,8 +50,8 @@ def serve(behaviour: Mapping[str, Any]) -> Iterator[_Server]:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Server:
     base_url: str
-    stdin: TextIO
-    stdout: TextIO
+    stdin: IO[str]
+    stdout: IO[str]
 
     def finish(self) -> Served:
         self.stdin.close()

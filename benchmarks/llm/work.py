@@ -9,11 +9,12 @@ MODEL = "gpt-4o-mini"
 INSTRUCTION = "Summarize the text in one sentence."
 MAX_TOKENS = 64
 # Plain words of one token each, nearly.
-_WORDS = (
+_TEXT = (
     "revenue margin quarter growth cost market product customer region segment report table increase decline forecast "
     "capital expense income balance cash share price volume supply demand contract service research plant energy water "
     "steel paper power network storage model test result value level change risk policy audit board staff office"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """One account, several processes: places in a Prefect global concurrency limit → this process's share of the rate.
 
-    async with hold_share(PrefectPlaces("bindery-llm"), pacer):
+    async with prefect_places("bindery-llm") as places, hold_share(places, pacer):
         ...                                  # n processes hold places: each has an nth of the account's limits
 
 Every process holds one place, for as long as it renews its lease. One that joins takes its place first and starts to

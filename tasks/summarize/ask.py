@@ -28,12 +28,18 @@ def kind_of(chunk: ChunkRow) -> LlmKind | None:
     return chunk.kind if chunk.kind in ("text", "table", "image") else None
 
 
+def models(settings: LlmSettings, kinds: Sequence[str]) -> dict[LlmKind, str]:
+    """The model that is asked about each of these kinds that one can be asked about."""
+    asked: list[LlmKind] = [kind for kind in ("text", "table", "image") if kind in kinds]
+    return {kind: settings.model_of(kind) for kind in asked}
+
+
 def recipe_settings(settings: LlmSettings, kinds: Sequence[str]) -> Mapping[str, Any]:
     """All that decides what is asked, and what becomes of the answer: only of the kinds that are asked about."""
-    asked: list[LlmKind] = [kind for kind in ("text", "table", "image") if kind in kinds]
+    asked = models(settings, kinds)
     found: dict[str, Any] = {
         "version": LLM_VERSION,
-        "models": {kind: settings.model_of(kind) for kind in asked},
+        "models": asked,
         "prompts": {name: [prompt.load(name).version, prompt.load(name).digest] for name in (*asked, "repair")},
         "sampling": dataclasses.asdict(_sampling(settings)),
         "max_characters": settings.max_characters,

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -83,6 +83,14 @@ def _start(nursery: subprocess.Popen[str]) -> int:
     return _line(nursery.stdout)
 
 
+def _until(condition: Callable[[], bool]) -> None:
+    """A child that fails on its own must not leave the test waiting for ever."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_kill_at_random_moments(tmp_path: Path) -> None:
     path = tmp_path / "responses.sqlite"
     dice = random.Random(4)
@@ -98,13 +106,11 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
             already = len(endpoint.calls)
             pid = _start(nursery)
             wanted = already + dice.randint(1, 2 * _REQUESTS // _KILLS - 10)
-            while len(endpoint.calls) < wanted:
-                time.sleep(0.001)
+            _until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
             time.sleep(dice.random() * 0.03)
             os.kill(pid, signal.SIGKILL)
             assert _line(nursery.stdout) == signal.SIGKILL  # it was at work, and not done
-            while endpoint.connected:
-                time.sleep(0.001)  # what has reached the endpoint is billed, though nobody listens
+            _until(lambda: not endpoint.connected)  # what has reached the endpoint is billed, though nobody listens
 
             asked, after = {call.hash for call in endpoint.calls[already:]}, kept()
             assert asked & before == set()  # every answer that was kept is used
