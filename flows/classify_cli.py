@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from flows import terminal
 from tasks.errors import UsageError
 
-PARTLY = 3
+NONE, PARTLY = 1, 3
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
@@ -33,12 +33,13 @@ def classify(
     """Say for each file how probable each label is. Nothing is ingested, and no lake is needed.
 
     By words alone (--labels): the softmax of the cosine between file and label in the space imagebind / temperature.
-    From examples (--examples): a linear probe on the embeddings. Exit code 3 where a file could not be read.
+    From examples (--examples): a linear probe on the embeddings.
 
     Parameters
     ----------
     files
-        Pictures, recordings, videos, depth and thermal maps, IMU data.
+        Pictures, recordings, videos, depth and thermal maps, IMU data. Exit code 3 where some of them cannot be read,
+        1 where none can.
     """
     if not files:
         raise UsageError("no FILE given", "bindery classify FILE... --labels dog,car,bird")
@@ -63,6 +64,9 @@ def classify(
         if json:
             found = list(rows)
             terminal.print_json(classifier.to_json(found))
+            for line in classifier.doubts(found):
+                terminal.note(line)
         else:
             found = terminal.print_classes(files, classifier, rows)
-    return PARTLY if any(file.error for file in found) else 0
+    failed = sum(file.error is not None for file in found)
+    return 0 if not failed else PARTLY if failed < len(found) else NONE

@@ -58,6 +58,7 @@ def fetch(
     accept_license: Annotated[bool, Parameter(negative=(), help="Accept the licence without being asked.")] = False,
     url: Annotated[str, Parameter(help="Where the checkpoint is.")] = download.URL,
     precision: Precision = "float32",
+    force: Annotated[bool, Parameter(negative=(), help="Also where the model is installed already.")] = False,
     keep: Annotated[bool, Parameter(negative=(), help="Keep the downloaded file after it was added.")] = False,
     models: Models = None,
     json: Json = False,
@@ -69,13 +70,17 @@ def fetch(
     name
         The model.
     """
+    folder = _root(models)
+    if not force and (there := _whole(folder)) is not None:
+        terminal.note(f"{name} is installed already, in {there.folder}; --force downloads it again")
+        _show(there, json)
+        return 0
     for line in download.NOTICE:
         terminal.note(line)
     if not accept_license and not _agreed():
         raise UsageError("the licence was not accepted, so nothing was downloaded", "--accept-license accepts it")
     from tasks.embed.imagebind.weights import convert
 
-    folder = _root(models)
     with terminal.progress():
         path = download.fetch(url, folder)
         try:
@@ -124,6 +129,13 @@ def _root(models: str | None) -> Path:
     from tasks.settings import load_settings
 
     return installed.root(load_settings(models=models).models)
+
+
+def _whole(folder: Path) -> Installed | None:
+    try:
+        return installed.require(folder)
+    except MissingCapabilityError:
+        return None
 
 
 def _agreed() -> bool:

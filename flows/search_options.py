@@ -99,6 +99,17 @@ def retrieve_selected(words: str, terms: Terms, selection: Selection, asks: bool
         release=release,
         spaces=text_spaces(release) if asks and not spaces and not query.needs_media_space else spaces,
     )
+    if not result.hits and (labels := _picture_labels(selection)):
+        wanted = " ".join(f"--picture-tag {label}" for label in labels)
+        said = f"--tag is of documents; what the ingest found in pictures is asked by: {wanted}"
+        result = dataclasses.replace(result, notes=(*result.notes, said))
     for line in result.notes:
         terminal.note(line)
     return result
+
+
+def _picture_labels(selection: Selection) -> list[str]:
+    """Tags that are asked of documents and are labels of pictures."""
+    from tasks.settings import load_settings
+
+    return [tag for tag in selection.tag or () if tag in load_settings().tag.labels]

@@ -91,6 +91,8 @@ def print_classes(names: Sequence[str], classifier: Classifier, files: Iterable[
             continue
         shares = zip(labels, file.probabilities, strict=True)
         print("  ".join([name, *(f"{share:>{max(6, len(label))}.3f}" for label, share in shares)]), flush=True)
+    for line in classifier.doubts(found):
+        note(line)
     return found
 
 
@@ -210,7 +212,10 @@ class _Lines:
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
                 stages = ", ".join(f"{stage} {count}" for stage, count in self._done.items())
-                note(f"bindery: {stages} of {self._planned}" if self._planned else f"bindery: {self._scanned} sources")
+                if self._planned:
+                    note(f"bindery: {stages} of {self._planned}")
+                elif self._scanned:
+                    note(f"bindery: {self._scanned} sources")
 
 
 @contextlib.contextmanager

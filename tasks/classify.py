@@ -61,20 +61,37 @@ class Classified:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Classifier:
-    """What tells the labels apart. `method` is `zero-shot` or `few-shot`; `notes` say what they were learnt from."""
+    """What tells the labels apart. `method` is `zero-shot` or `few-shot`; `notes` say what they were learnt from.
+
+    `learnt_from` are the modalities of the examples.
+    """
 
     method: str
     labels: tuple[str, ...]
     predict: Predict
     notes: tuple[str, ...] = ()
+    learnt_from: frozenset[Modality] = frozenset()
 
-    def to_json(self, files: Iterable[Classified]) -> dict[str, Any]:
+    def to_json(self, files: Sequence[Classified]) -> dict[str, Any]:
         return {
             "method": self.method,
             "labels": list(self.labels),
             "files": [file.to_json(self.labels) for file in files],
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.doubts(files)],
         }
+
+    def doubts(self, files: Iterable[Classified]) -> list[str]:
+        """What to say of files that are of another modality than every example: however sure, it is a guess."""
+        strange: dict[Modality, list[str]] = {}
+        for file in files:
+            if self.learnt_from and file.probabilities and file.modality and file.modality not in self.learnt_from:
+                strange.setdefault(file.modality, []).append(file.file)
+        examples = ", ".join(sorted(self.learnt_from))
+        return [
+            f"{paths[0]}{f' and {len(paths) - 1} more' if paths[1:] else ''}: {modality}, while all examples are "
+            f"{examples}; do not rely on these probabilities"
+            for modality, paths in strange.items()
+        ]
 
 
 def zero_shot(
@@ -99,18 +116,20 @@ def few_shot(space: MediaSpace, examples: Mapping[str, Sequence[str]], modality:
     Raises UsageError where a label has no example that can be read.
     """
     labels = tuple(examples)
-    _check_labels(labels)
+    _check_labels(labels, "examples are FOLDER/LABEL/FILE, of two labels at least")
     given = [(label, path) for label in labels for path in examples[label]]
     notes: list[str] = []
     vectors: list[np.ndarray] = []
     targets: list[str] = []
     embedded = _embed(space, [path for _, path in given], modality, "examples")
-    for (label, path), (_, found) in zip(given, embedded, strict=True):
+    learnt_from: set[Modality] = set()
+    for (label, path), (of, found) in zip(given, embedded, strict=True):
         if isinstance(found, DocumentError):
             notes.append(f"left out: {path}: {found.message}")
         else:
             vectors.append(found)
             targets.append(label)
+            learnt_from |= {of} if of else set()
     for label in labels:
         if label not in targets:
             raise UsageError(f"label {label!r} has no example that can be read", "; ".join(notes) or "add some")
@@ -118,7 +137,13 @@ def few_shot(space: MediaSpace, examples: Mapping[str, Sequence[str]], modality:
     learnt = probe.linear_probe(matrix, targets)
     order = [learnt.labels.index(label) for label in labels]
     notes.append(f"trained on {len(targets)} examples of {len(labels)} labels{_leave_one_out(matrix, targets)}")
-    return Classifier("few-shot", labels, lambda unknown: learnt.probabilities(unknown)[:, order], tuple(notes))
+    return Classifier(
+        "few-shot",
+        labels,
+        lambda unknown: learnt.probabilities(unknown)[:, order],
+        tuple(notes),
+        frozenset(learnt_from),
+    )
 
 
 def classify(
@@ -151,9 +176,9 @@ def read_examples(folder: str, labels: Sequence[str] = ()) -> dict[str, list[str
     return found
 
 
-def _check_labels(labels: Sequence[str]) -> None:
+def _check_labels(labels: Sequence[str], hint: str = "--labels dog,car,bird") -> None:
     if len(labels) < 2:
-        raise UsageError("there are fewer than two labels to choose from", "--labels dog,car,bird")
+        raise UsageError("there are fewer than two labels to choose from", hint)
     if len(set(labels)) < len(labels) or not all(label.strip() for label in labels):
         raise UsageError(f"labels are empty or the same: {', '.join(labels)}", "give each label once")
 
@@ -190,6 +215,8 @@ def _embed_together(
 
 
 def _look(space: MediaSpace, path: str, modality: Modality | None) -> Modality | DocumentError:
+    if os.path.isdir(path):
+        return DocumentError("no_file", "it is a folder, not a file", "give the files in it")
     if not os.path.isfile(path):
         return DocumentError("no_file", "there is no such file", "check the path")
     try:

@@ -7,6 +7,7 @@ In: SOURCE roots and options. Out: a RunReport. The flow calls `session`, `plan`
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import functools
 import os
@@ -134,8 +135,8 @@ class Session:
         spaces = [open_space(name) for name in spec.settings.embed.spaces]
         dimensions = {space.name: space.dimension for space in spaces}
         models = self._models_of(settled.documents) | {space.name: space.fingerprint for space in spaces}
-        self._refuse_mixed_models(settled.documents)
-        wanted = Wanted(settled.rows, settled.documents, dimensions, models)
+        documents = self._without_mixed_models(settled.documents)
+        wanted = Wanted(settled.rows, documents, dimensions, models)
         release = publish(lake, self._lease, spec.run, wanted)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
@@ -166,16 +167,17 @@ class Session:
                 "run: bindery ingest --restage SOURCE..., with all sources, to embed everything with this one",
             )
 
-    def _refuse_mixed_models(self, documents: Sequence[DocumentRow]) -> None:
+    def _without_mixed_models(self, documents: Sequence[DocumentRow]) -> list[DocumentRow]:
+        """The documents without the vectors of another model: of those that failed, or are of other sources."""
+        kept = list(documents)
         for name in self._changed_models():
             recipe = self._context.recipes.embed[name]
-            left = [row for row in documents if not _embedded_by(recipe, row)]
-            if left:
-                raise LakeError(
-                    f"{len(left)} documents of other sources, or that failed, have vectors of another model in space "
-                    f"{name!r}",
-                    "name all sources, or remove those that fail; what is finished is kept",
-                )
+            behind = {row.doc_id for row in kept if not _embedded_by(recipe, row)}
+            if behind:
+                note = f"of {len(behind)} documents, vectors in space {name} were made by the model before this one"
+                progress.report("note", label=f"{note}: they are left out until --restage embeds them again")
+            kept = [_without(row, recipe.stage) if row.doc_id in behind else row for row in kept]
+        return kept
 
     def _memory_mb(self) -> dict[str, float]:
         return {
@@ -189,6 +191,10 @@ def _embedded_by(recipe: Recipe, row: DocumentRow) -> bool:
     if vectors is None or chunks is None or summaries is None:
         return vectors is None
     return vectors.key == recipe.key(chunks.digest, summaries.digest)
+
+
+def _without(row: DocumentRow, stage: str) -> DocumentRow:
+    return dataclasses.replace(row, stages=tuple(mark for mark in row.stages if mark.stage != stage))
 
 
 @contextlib.contextmanager
@@ -228,7 +234,9 @@ def preview(
         if Path(settings.lake).exists():
             raise
         opened = None
-    settings, _ = recipes.with_spaces(settings, current_release(opened.storage).spaces if opened else ())
+    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces if opened else ())
+    for note in notes:
+        progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
         found = recipes.resolve(settings)
         plan = _plan(sources, options, opened, found, workers)

@@ -16,19 +16,16 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 
+from tasks import media_names
 from tasks.errors import DocumentError, UsageError
 from tasks.rows import Modality
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-_TERM = re.compile(r"(?:(?P<weight>\d+(?:\.\d*)?|\.\d+)\*)?(?P<file>@)?(?P<rest>.*)", re.S)
-# As in tasks.partition.detect: what a sensor measured looks like any picture or table, so its name says it.
-_SENSORS = re.compile(r"\.(?:(depth)\.(?:png|tiff?|npy)|(thermal)\.(?:png|jpe?g|tiff?|npy)|(imu)\.(?:npy|csv))$")
-_EXTENSIONS: dict[str, Modality] = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"), "image"),
-    **dict.fromkeys((".wav", ".mp3", ".flac", ".m4a", ".m4b", ".ogg", ".oga", ".opus"), "audio"),
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"), "video"),
-}
+# What is a number and no weight (nan) is refused, not searched for as a word.
+_NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)"
+_TERM = re.compile(rf"(?:(?P<weight>{_NUMBER})\*)?(?P<file>@)?(?P<rest>.*)", re.S | re.I)
 _NAMES = "NAME.depth.png, NAME.thermal.tif, NAME.imu.csv (or .npy), or by a usual extension of pictures and recordings"
+_NOUNS: dict[Modality, str] = {"image": "a picture", "audio": "a recording", "video": "a video"}
 # Opposite terms leave rounding behind: up to 1e-3 of the sum in bfloat16.
 _CANCELLED = 5e-3
 
@@ -121,6 +118,8 @@ class Query:
         if not self.terms:
             raise UsageError("the query is empty", "say what to look for")
         for term in self.files:
+            if os.path.isdir(term.path):
+                raise UsageError(f"{term.path} is a folder, not a file", "give one of its files")
             if not os.path.isfile(term.path):
                 raise UsageError(f"there is no file {term.path}", "check the path; it is read where the search runs")
 
@@ -158,10 +157,7 @@ def term_from_json(value: Mapping[str, Any]) -> Term:
 
 def modality_of_file(path: str) -> Modality:
     """What a file holds, by its name alone. Raises UsageError where the name does not say."""
-    name = os.path.basename(path).lower()
-    if sensor := _SENSORS.search(name):
-        return "depth" if sensor[1] else "thermal" if sensor[2] else "imu"
-    found = _EXTENSIONS.get(os.path.splitext(name)[1])
+    found = media_names.modality(os.path.basename(path))
     if found is None:
         raise UsageError(f"the name of {path} does not say which modality it is", f"by name: {_NAMES}; or say it")
     return found
@@ -190,8 +186,29 @@ def _unit_vector(term: Term, space: MediaQuerySpace) -> np.ndarray:
     try:
         return space.embed_file(term.modality, term.path)
     except DocumentError as error:
+        other = _other_modality(term)
+        if other is not None:
+            what = f"{_NOUNS[other[0]]} ({other[1]})"
+            raise UsageError(f"{term.path} is {what}, not {term.modality}", f"use --{other[0]}", error.code) from error
         message = error.message if term.path in error.message else f"{term.path}: {error.message}"
         raise UsageError(message, error.hint, error.code) from error
+
+
+def _other_modality(term: Term) -> tuple[Modality, str] | None:
+    """What the first bytes of a file prove it to be, and of which format, where that is not what the term says."""
+    from tasks.partition.signatures import signature
+
+    try:
+        with open(term.path, "rb") as file:
+            found = signature(file.read(1024), os.path.splitext(term.path)[1].lower(), is_text=False) or ""
+    except OSError:
+        return None
+    kind, _, name = found.partition("/")
+    modality = next((modality for modality in _NOUNS if modality == kind), None)
+    measured = modality == "image" and term.modality in ("depth", "thermal")
+    if modality is None or modality == term.modality or measured:
+        return None
+    return modality, {"x-msvideo": "AVI", "mpeg": "MP3"}.get(name, name.removeprefix("x-").upper())
 
 
 def _negative(term: Term) -> Term:

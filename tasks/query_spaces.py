@@ -93,9 +93,13 @@ def require_media_space(query: Query, vectors: Iterable[QueryVector], chosen: Se
     if set(chosen) != set(release.spaces):
         raise UsageError(f"no chosen space can be asked by {what}: {', '.join(chosen)}", "leave --space out")
     held = ", ".join(sorted(release.spaces)) or "none"
+    here = [name for name in embed_spaces.at_hand()[0] if isinstance(embed_spaces.open_space(name), MediaSpace)]
     raise UsageError(
         f"the lake has no space that can be asked by {what}; its spaces: {held}",
-        "bindery models add imagebind PATH.pth, then bindery ingest --restage SOURCE...",
+        f"the model of space {here[0]} is installed: bindery ingest SOURCE... adds the space, with --restage also for "
+        "documents that were never embedded in it"
+        if here
+        else "bindery models add imagebind PATH.pth, then bindery ingest --restage SOURCE...",
     )
 
 

@@ -77,7 +77,8 @@ def with_spaces(settings: Settings, held: Collection[str]) -> tuple[Settings, li
     if settings.embed.spaces:
         for name in settings.embed.spaces:
             open_space(name)
-        return settings, []
+        leaving = sorted(set(held) - set(settings.embed.spaces))
+        return settings, [f"space {name} is not chosen: it leaves the release for all readers" for name in leaving]
     found, missing = at_hand()
     for name in sorted(set(missing) & set(held)):
         kept = " ".join(f"--space {other}" for other in found)

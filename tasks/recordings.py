@@ -10,6 +10,11 @@ import math
 _SHORTEST = 2.0  # seconds: a remainder below this joins the window before it
 
 
+def end_of(seconds: float) -> float:
+    """Where a recording of this length ends, in whole milliseconds: never at 0, since then nothing would be in it."""
+    return max(0.001, round(seconds, 3))
+
+
 def windows(seconds: float, window: float, most: int) -> list[tuple[float, float]]:
     """At most `most` windows of equal length, the last one longer or shorter; longer ones where there would be more."""
     if seconds > window * most:
@@ -18,7 +23,7 @@ def windows(seconds: float, window: float, most: int) -> list[tuple[float, float
     if seconds - count * window >= _SHORTEST:
         count += 1
     starts = [round(number * window, 3) for number in range(count)]
-    return list(zip(starts, [*starts[1:], round(seconds, 3)], strict=True))
+    return list(zip(starts, [*starts[1:], end_of(seconds)], strict=True))
 
 
 def clock(seconds: float) -> str:

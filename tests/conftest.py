@@ -17,7 +17,7 @@ multiprocessing.get_context("forkserver").set_forkserver_preload(["tasks.partiti
 forkserver.ensure_running()
 
 # No test sees the models of whoever runs it: a checkpoint of 4.5 GB would be used wherever it is found.
-os.environ["BINDERY_MODELS"] = tempfile.mkdtemp(prefix="bindery-no-models-")
+os.environ["BINDERY_MODELS"] = os.path.join(tempfile.gettempdir(), "bindery-tests-without-models")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -699,7 +699,8 @@ def test_search_finds_the_good_files_and_every_odd_name(ran: Ran) -> None:
     lake = opened(ran.lake)
     for name, case in good_names(ran):
         assert case.text is not None
-        hits = retrieve(lake, case.text, k=3).hits
+        # what a program wrote of a recording or a map is found by full text alone, so not always among the first three
+        hits = retrieve(lake, case.text, k=10).hits
         assert any(uri.endswith(name) for hit in hits for uri in hit.sources), name
     for raw, word in ODD_NAMES.items():
         name = os.fsdecode(raw)

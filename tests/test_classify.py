@@ -83,6 +83,7 @@ def test_files_that_cannot_be_read_are_rows_with_their_error(tmp_path: Path, fil
     assert [row.file for row in rows] == given
     assert [row.error and row.error.code for row in rows] == ["no_file", None, "malformed", "no_file", None]
     assert best(classifier, given) == [None, "gull", None, None, "engine"]
+    assert rows[3].error is not None and rows[3].error.message == "it is a folder, not a file"
     assert classifier.to_json(rows)["files"][2] == {
         "file": given[2], "modality": "image", "label": None, "probabilities": None,
         "error": {"code": "malformed", "message": "it cannot be decoded", "hint": "fetch it again"},
@@ -132,6 +133,13 @@ def test_few_shot_learns_from_examples(folder: Path, files: list[str]) -> None:
         "trained on 5 examples of 2 labels; leaving each out once, the others get 5 of 5 right",
     )  # fmt: skip
     assert list(read_examples(str(folder), ["gull"])) == ["gull"]
+    rows = list(classify(SPACE, [files[0], str(folder / "none.wav")], result))
+    assert result.to_json(rows)["notes"] == list(result.notes)  # of the modality of the examples, or not classified
+    rows = list(classify(SPACE, [files[1], *files], result))
+    said = result.to_json(rows)["notes"][1:]
+    advice = "while all examples are image; do not rely on these probabilities"
+    assert said[0] == f"{files[1]} and 1 more: audio, {advice}" and said[1] == f"{files[2]}: video, {advice}"
+    assert len(said) == 5 and result.doubts(rows) == said
 
 
 def test_examples_that_cannot_be_read_are_left_out_and_noted(folder: Path) -> None:
@@ -151,8 +159,10 @@ def test_folders_that_hold_no_examples(folder: Path) -> None:
     for label in ("boat", "../examples/gull", "", "."):
         with pytest.raises(UsageError, match="has no examples"):
             read_examples(str(folder), [label])
-    with pytest.raises(UsageError, match="fewer than two labels"):
-        few_shot(SPACE, read_examples(str(folder), ["gull"]))
+    for labels in ({}, read_examples(str(folder), ["gull"])):
+        with pytest.raises(UsageError, match="fewer than two labels") as caught:
+            few_shot(SPACE, labels)
+        assert caught.value.hint == "examples are FOLDER/LABEL/FILE, of two labels at least"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -179,6 +189,14 @@ def test_the_command(
     head, first, second = out.splitlines()
     assert code == 3 and head.split() == ["file", "gull", "engine"]
     assert first.split() == [files[0], "1.000", "0.000"] and second.split(maxsplit=1) == [bad, "! it cannot be decoded"]
+    assert run(capsys, bad, "--labels", "gull,engine")[0] == 1  # none worked
+
+    for words in ("gull", "engine"):
+        file(tmp_path, f"examples/{words}/0.png", words)
+    for options in ([], ["--json"]):
+        _, out, err = run(capsys, *files[:2], "--examples", str(tmp_path / "examples"), *options)
+        assert f"{files[1]}: audio, while all examples are image" in err and files[0] not in err
+    assert "while all examples are image" in json.loads(out)["notes"][-1]
 
 
 def test_rows_are_shown_as_they_come(

@@ -128,6 +128,8 @@ def test_spaces_and_terms_of_a_lake_of_words(
         return error
 
     assert run("search", "antenna", "--plus", "tower", "-k", "3")["hits"] == plain["hits"]
+    (said,) = run("search", "antenna", "--tag", "diagram")["notes"]
+    assert said.endswith("--picture-tag diagram") and run("search", "antenna", "--tag", "nope")["notes"] == []
     question = "What revenue did radar gauges bring in 2025, in thousand euros?"
     asked = [run("ask", question, *options) for options in ([], ["--space", "minilm"])]
     assert asked[0]["found"] and asked[0]["citations"] == asked[1]["citations"]

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from flows import terminal
+from tasks.embed import spaces as embed_spaces
+from tasks.embed.media import modality_of
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
 from tasks.index import Wanted
 from tasks.lake import Lake, current_release
+from tasks.partition.detect import detect
 from tasks.query import Query, Term, modality_of_file, parse_term, query_vector, term_from_json
 from tasks.result import SearchResult
 from tasks.retrieve import retrieve, text_spaces
 from tasks.rows import Box, Modality, TagRow
 from tasks.synthesize import synthesize
+from tests.files import encoded, picture
 from tests.lakes import (
     MEDIA_SPACES,
     SPACES,
@@ -45,6 +49,11 @@ TILE = Box.of(1, 0.0, 0.0, 0.4, 0.5)
         ("1*3*4 grid", Term("3*4 grid")),
         ("-3 degrees", Term("-3 degrees")),
         ("a*b", Term("a*b")),
+        ("x*rain", Term("x*rain")),
+        ("info*rain", Term("info*rain")),
+        ("5e-1*rain", Term("rain", weight=0.5)),
+        ("+2.*rain", Term("rain", weight=2)),
+        ("-2*rain", Term("rain", weight=-2)),
         ("@a b.JPG", Term(path="a b.JPG", modality="image")),
         ("0.25*@/x/gull.wav", Term(path="/x/gull.wav", modality="audio", weight=0.25)),
         ("somebody@x.org", Term("somebody@x.org")),
@@ -61,6 +70,9 @@ def test_terms_as_they_are_written(written: str, expected: Term) -> None:
         (" 2* ", "neither words nor a file"),
         ("@", "neither words nor a file"),
         ("0*radar", "weight of 'radar' is 0"),
+        ("nan*rain", "weight of 'rain' is nan"),
+        ("1e400*rain", "weight of 'rain' is inf"),
+        ("-Infinity*rain", "weight of 'rain' is -inf"),
         (f"{'9' * 400}*radar", "weight of 'radar' is inf"),
         ("@notes.txt", "name of notes.txt does not say which modality"),
         ("@room.npy", "name of room.npy does not say which modality"),
@@ -83,6 +95,20 @@ def test_the_name_of_a_file_says_what_it_is() -> None:
     assert {name: {modality_of_file(name) for name in names} for name, names in named.items()} == {
         name: {name} for name in named
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["a.depth.png", "a.DEPTH.TIF", "a.depth.jpg", ".depth.png", "depth.png", "a.thermal.jpeg", "a.imu.csv"]
+)
+def test_a_query_takes_a_file_for_what_an_ingest_takes_it_for(name: str, tmp_path: Path) -> None:
+    extension = name.rpartition(".")[2].lower()
+    if extension == "csv":
+        data = b"1,2,3,4,5,6\n" * 9
+    else:
+        data = encoded(picture(), {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(extension, "PNG"))
+    (tmp_path / name).write_bytes(data)
+    media_type = detect(name, tmp_path / name).media_type
+    assert media_type is not None and modality_of(media_type) == modality_of_file(str(tmp_path / name))
 
 
 def test_a_query_reads_as_it_was_meant() -> None:
@@ -203,8 +229,8 @@ def test_a_file_finds_media_and_says_where(lake: Lake, tmp_path: Path) -> None:
     assert by_source["/data/wide"]["located"] == dataclasses.asdict(TILE)
     assert by_source["/data/wide"]["modality"] == "image"
     assert by_source["/data/sound"]["located"] is None and by_source["/data/sound"]["modality"] == "audio"
-    assert by_source["/data/chart"]["tag"] == {"label": "chart", "probability": 0.93}
-    assert by_source["/data/handbook"]["tag"] is None and by_source["/data/handbook"]["modality"] == "text"
+    assert by_source["/data/chart"]["picture_tag"] == {"label": "chart", "probability": 0.93}
+    assert by_source["/data/handbook"]["picture_tag"] is None and by_source["/data/handbook"]["modality"] == "text"
 
 
 def test_the_signal_says_which_vector_was_found(lake: Lake) -> None:
@@ -266,7 +292,7 @@ def test_a_text_space_answers_as_if_it_were_alone(lake: Lake) -> None:
     assert text_spaces(release, lambda name: FakeMediaSpace()) == ()
 
 
-def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path) -> None:
+def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gull, broken = written(tmp_path, "gull.wav", "gull"), written(tmp_path, "bad.wav", "broken")
     files = Query.of("", {"audio": [gull]})
 
@@ -277,16 +303,29 @@ def test_what_cannot_be_asked_is_said(lake: Lake, tmp_path: Path) -> None:
 
     assert "is empty" in refused(Query.of(" ")).message
     assert refused(Query.of("x", {"image": ["nowhere.png"]})).message == "there is no file nowhere.png"
-    assert f"there is no file {tmp_path}" == refused(Query.of("x", {"image": [str(tmp_path)]})).message
+    assert f"{tmp_path} is a folder, not a file" == refused(Query.of("x", {"image": [str(tmp_path)]})).message
     error = refused(Query.of("", {"audio": [gull, broken]}))
     assert (error.message, error.hint, error.code) == (f"{broken}: it cannot be decoded", "fetch it again", "malformed")
+    (tmp_path / "noise.tif").write_bytes(b"II*\x00 broken")
+    for modality in ("audio", "depth", "image"):
+        error = refused(Query.of("", {modality: [str(tmp_path / "noise.tif")]}))
+        if modality == "audio":
+            assert (
+                error.message == f"{tmp_path}/noise.tif is a picture (TIFF), not audio" and error.hint == "use --image"
+            )
+        else:
+            assert error.message == f"{tmp_path}/noise.tif: it cannot be decoded"
     assert "leave --space out" in refused(files, spaces=("fake",)).hint
 
+    monkeypatch.setattr(embed_spaces, "at_hand", lambda: (("fake",), {}))
+    monkeypatch.setattr(embed_spaces, "open_space", open_fake)
     words = new_lake(tmp_path)
     publish_to(words, Wanted([*simple(words.storage, ["a"]).sources], simple(words.storage, ["a"]).documents, SPACES))
     error = refused(files, lake=words)
     assert error.message == "the lake has no space that can be asked by files; its spaces: fake"
     assert "bindery models add imagebind" in error.hint
+    monkeypatch.setattr(embed_spaces, "at_hand", lambda: (("fake", "fakebind"), {}))
+    assert refused(files, lake=words).hint.startswith("the model of space fakebind is installed: bindery ingest SOURCE")
     assert "weights and --minus" in refused(Query.of("x", minus=["y"]), lake=words).message
 
     def missing(name: str) -> FakeSpace:

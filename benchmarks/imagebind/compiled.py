@@ -6,13 +6,8 @@ import dataclasses
 import statistics
 import time
 
-import torch
-
-from benchmarks.imagebind.model_only import Kind, items_of
-from benchmarks.imagebind.towers import Pair, pretend_installed
-from tasks.embed.imagebind import config
-from tasks.embed.imagebind.config import ModelConfig
-from tasks.embed.imagebind.runtime import Runtime
+from benchmarks.imagebind.model_only import Kind, flop_of, items_of, longest
+from benchmarks.imagebind.towers import Towers
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,25 +23,25 @@ class Compiled:
     first_seconds: float
 
 
-def measure(kind: Kind, model: ModelConfig, pair: Pair, device: torch.device, precision: str, flop: float) -> Compiled:
-    """At the largest batch. Leaves the tower compiled."""
-    batch = kind.batches(device)[-1]
+def measure(kind: Kind, towers: Towers) -> Compiled:
+    """At the largest batch."""
+    batch = kind.batches(towers.device)[-1]
     items = items_of(kind, 4 * batch)
-    length = max(item.shape[1] for item in items) if kind.modality == "text" else config.TOKENS[kind.tower]
-    rates, first = [], 0.0
-    for compiled in (False, True):
-        runtime = Runtime(
-            pretend_installed(model), str(device), precision, load=lambda *_: pair.fast, compiled=compiled
-        )
-        runtime.budgets.start(pair.fast.name, batch * len(items[0]) * length)
-        start = time.perf_counter()
-        runtime.encode(kind.modality, items)
-        first = time.perf_counter() - start
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            runtime.encode(kind.modality, items)
-            seconds.append(time.perf_counter() - start)
-        rates.append(len(items) / statistics.median(seconds))
-    first -= len(items) / rates[1]
-    return Compiled(kind.modality, kind.label, batch, flop, rates[0], rates[1], max(0.0, first))
+    rates: list[float] = []
+    first = 0.0
+    try:
+        for compiled in (False, True):
+            runtime = towers.runtime(batch * len(items[0]), longest(kind, items), compiled)
+            seconds = []
+            for _ in range(4):
+                start = time.perf_counter()
+                runtime.encode(kind.modality, items)
+                seconds.append(time.perf_counter() - start)
+            rates.append(len(items) / statistics.median(seconds[1:]))
+            first = seconds[0] - statistics.median(seconds[1:])
+    finally:
+        for block in towers.fast.blocks:  # what is measured after this is without again
+            block._compiled_call_impl = None
+    without, with_it = rates
+    flop = flop_of(kind, towers.model, items)
+    return Compiled(kind.modality, kind.label, batch, flop, without, with_it, max(0.0, first))

@@ -9,40 +9,26 @@ import concurrent.futures
 import contextlib
 import importlib.util
 import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from benchmarks.imagebind import flops
+from benchmarks.imagebind.decode import decode
 from benchmarks.imagebind.measure import Case, alternate
-from benchmarks.imagebind.model_only import KINDS, SHORT, Kind, flop_of, items_of, plain_rows, plainly, runtime_of
-from benchmarks.imagebind.towers import Pair
+from benchmarks.imagebind.model_only import KINDS, SHORT, plain_rows
+from benchmarks.imagebind.towers import Towers
 from tasks.embed.imagebind import config, tokenizer
-from tasks.embed.imagebind.config import ModelConfig
 from tasks.errors import DocumentError
 from tasks.rows import Modality
+from tasks.worker import ONE_THREAD
 
 _DISTINCT = 32  # files; a longer list repeats them, and each is decoded every time
 _CHUNK = 8  # files that a process decodes before it answers
 _SIZE, _QUALITY = (500, 375), 90  # of the JPEGs: a picture as it is on the web
-_COPIES = 4  # of each text, where repetitions are measured
-_WORDS = (
-    "pump",
-    "valve",
-    "bolt",
-    "red",
-    "report",
-    "chart",
-    "of",
-    "the",
-    "north",
-    "steel",
-    "photo",
-    "with",
-    "a",
-    "broken",
-)
+_WORDS = ("pump", "valve", "bolt", "red", "report", "chart", "of", "the", "north", "steel", "photo", "with", "a")
 
 
 def make_files(folder: Path, modality: Modality) -> list[str]:
@@ -58,38 +44,35 @@ def missing(modality: Modality) -> str:
 
 @contextlib.contextmanager
 def decoders(count: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
-    """Started processes: their start is not what is measured."""
-    with concurrent.futures.ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
-        for ready in [pool.submit(_decode, "image", []) for _ in range(4 * count)]:
-            ready.result()
-        yield pool
+    """Started processes of one thread each: their start is not what is measured."""
+    before = dict(os.environ)
+    os.environ.update(ONE_THREAD)
+    try:
+        with concurrent.futures.ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
+            for ready in [pool.submit(decode, "image", []) for _ in range(4 * count)]:
+                ready.result()
+            yield pool
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def media(
-    modality: Modality,
-    model: ModelConfig,
-    pair: Pair,
-    device: torch.device,
-    precision: str,
-    folder: Path,
-    processes: int,
-    seconds: float,
-) -> Case:
+def media(modality: Modality, towers: Towers, folder: Path, processes: int, seconds: float) -> Case:
     """Pictures or sounds from files."""
     kind = next(kind for kind in KINDS if kind.modality == modality)
+    gpu = towers.device.type == "cuda"
+    clips = 1 if modality == "image" else 3
+    batch = kind.batches(towers.device)[-1]
     paths = make_files(folder, modality)
-    gpu = device.type == "cuda"
-    batch = kind.batches(device)[-1]
-    many = _repeated(paths, 32 * batch if gpu else batch)
-    few = _repeated(paths, batch)
-    runtime = runtime_of(model, pair, str(device), precision, batch, config.TOKENS[kind.tower])
+    many, few = _repeated(paths, (32 if gpu else 2) * batch), _repeated(paths, batch)
+    runtime = towers.runtime(batch, config.TOKENS[kind.tower])
+    size = _CHUNK if gpu else 1
     with decoders(processes) as pool:
 
         def prepare(chunk: Sequence[str]) -> list[np.ndarray]:
-            return pool.submit(_decode, modality, chunk).result()
+            return pool.submit(decode, modality, chunk).result()
 
         def ours() -> int:
-            size = _CHUNK if gpu else 1
             chunks = [many[start : start + size] for start in range(0, len(many), size)]
             ahead = 2 * batch // size + processes + 2
             done = 0
@@ -100,30 +83,28 @@ def media(
             return done
 
         def plain() -> int:
-            items = [_decode(modality, [path])[0] for path in few]
-            plainly(pair, plain_rows(kind, items), batch, device)
+            items = [decode(modality, [path])[0] for path in few]
+            towers.plainly(plain_rows(kind, items), batch)
             return len(items)
 
         if gpu:
-            ours(), plain()
-        sides = alternate(ours, plain, device, seconds, 3)
-    clips = [np.empty((1 if modality == "image" else 3, 0))]
+            ours()
+            plain()
+        sides = alternate(ours, plain, towers.device, seconds, 3)
     name = f"JPEG {_SIZE[0]} × {_SIZE[1]}" if modality == "image" else "WAV 10 s, 3 clips"
-    return Case(modality, name, batch, flop_of(kind, model, clips), *sides)
+    return Case(modality, name, batch, clips * flops.per_item(towers.model, kind.tower), *sides)
 
 
-def texts(
-    model: ModelConfig, pair: Pair, device: torch.device, precision: str, seconds: float, copies: int = 1
-) -> Case:
-    """Texts as strings; of those that occur several times, ours embeds one, as the pipeline does."""
-    kind = Kind("text", SHORT, (32,), (3072,))
-    batch = kind.batches(device)[-1]
-    count = batch * (4 if device.type == "cuda" else 1)
+def texts(towers: Towers, seconds: float, copies: int = 1) -> Case:
+    """Texts as strings, each `copies` times; ours embeds one of them, as the pipeline does."""
+    kind = next(kind for kind in KINDS if kind.label == SHORT)
+    batch = kind.batches(towers.device)[-1]
+    count = batch * 4
     random = np.random.default_rng(0)
-    distinct = [" ".join(random.choice(_WORDS, random.integers(6, 18))) for _ in range(max(1, count // copies))]
-    corpus = (distinct * copies)[:count]
+    distinct = [" ".join(random.choice(_WORDS, random.integers(6, 18))) for _ in range(count // copies)]
+    corpus = distinct * copies
     random.shuffle(corpus)
-    runtime = runtime_of(model, pair, str(device), precision, batch, 20)
+    runtime = towers.runtime(batch, 20)
 
     def ours() -> int:
         places: dict[str, int] = {}
@@ -134,23 +115,14 @@ def texts(
 
     def plain() -> int:
         ids = [tokenizer.tokenize([text])[0] for text in few]
-        return len(plainly(pair, tokenizer.pad(ids, config.TEXT_TOKENS), batch, device))
+        return len(towers.plainly(tokenizer.pad(ids, config.TEXT_TOKENS), batch))
 
     ours()
-    sides = alternate(ours, plain, device, seconds)
+    sides = alternate(ours, plain, towers.device, seconds)
     name = "strings" if copies == 1 else f"strings, each {copies} times"
-    return Case("text", name, batch, flop_of(kind, model, items_of(kind, 64)), *sides)
-
-
-def repeated_texts(model: ModelConfig, pair: Pair, device: torch.device, precision: str, seconds: float) -> Case:
-    return texts(model, pair, device, precision, seconds, _COPIES)
-
-
-def _decode(modality: Modality, paths: Sequence[str]) -> list[np.ndarray]:
-    """In a decoding process, which imports no torch."""
-    from tasks.embed.imagebind import inputs
-
-    return [inputs.from_file(modality, path) for path in paths]
+    lengths = [len(ids) for ids in tokenizer.tokenize(distinct)]
+    flop = float(np.mean([flops.per_item(towers.model, "text", length) for length in lengths])) / copies
+    return Case("text", name, batch, flop, *sides)
 
 
 def _repeated(paths: Sequence[str], count: int) -> list[str]:

@@ -10,11 +10,9 @@ import torch
 
 from benchmarks.imagebind import flops
 from benchmarks.imagebind.measure import Case, Clock, alternate
-from benchmarks.imagebind.towers import Pair, pretend_installed
+from benchmarks.imagebind.towers import Towers
 from tasks.embed.imagebind import config, tokenizer
 from tasks.embed.imagebind.config import ModelConfig
-from tasks.embed.imagebind.model import finish
-from tasks.embed.imagebind.runtime import Runtime
 from tasks.rows import Modality
 
 SHORT, FULL = "≤ 20 tokens", "77 tokens"
@@ -66,6 +64,7 @@ class Parity:
     """How far ours is from the plain way in float32, over `items`: the largest 1 − cosine."""
 
     modality: str
+    kind: str
     precision: str
     items: int
     one_minus_cosine: float
@@ -94,65 +93,42 @@ def plain_rows(kind: Kind, items: Sequence[np.ndarray]) -> np.ndarray:
     return (rows / np.float32(255) - _MEAN) / _STD if kind.modality == "image" else rows
 
 
-def runtime_of(model: ModelConfig, pair: Pair, device: str, precision: str, rows: int, length: int) -> Runtime:
-    """A runtime over made weights, with batches of this many rows."""
-    runtime = Runtime(
-        pretend_installed(model), device, precision, load=lambda name, device, dtype: pair.fast, compiled=False
-    )
-    runtime.budgets.start(pair.fast.name, rows * length)
-    return runtime
-
-
-def plainly(pair: Pair, rows: np.ndarray, batch: int, device: torch.device) -> np.ndarray:
-    """Batch by batch, each awaited."""
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch):
-            x = torch.from_numpy(rows[start : start + batch]).to(device)
-            found.append(finish(pair.plain(x), pair.plain.scale).cpu().numpy())
-    return np.concatenate(found)
-
-
-def measure(
-    kind: Kind, model: ModelConfig, pair: Pair, device: torch.device, precision: str, clock: Clock, seconds: float
-) -> list[Case]:
+def measure(kind: Kind, towers: Towers, clock: Clock, seconds: float) -> list[Case]:
     """A case for each batch size, as far as there is time."""
     cases: list[Case] = []
-    sizes = kind.batches(device)
+    sizes = kind.batches(towers.device)
+    gpu = towers.device.type == "cuda"
     for batch in sizes:
         if clock.left < seconds / 4:
             break
-        items = items_of(kind, batch * (_RUN if device.type == "cuda" and batch > 1 else 1))
-        clips, length = len(items[0]), max(item.shape[1] if kind.modality == "text" else 0 for item in items)
-        length = length or config.TOKENS[kind.tower]
-        runtime = runtime_of(model, pair, str(device), precision, batch * clips, length)
-        rows = plain_rows(kind, items[:batch])
-        ours, plain = _calls(runtime, kind, items, pair, rows, batch * clips, device)
-        if device.type == "cuda":  # kernels are chosen, and pools of memory grow, at first use
-            ours(), plain()
-        sides = alternate(ours, plain, device, seconds / len(sizes))
-        cases.append(Case(kind.modality, kind.label, batch, flop_of(kind, model, items), *sides))
+        items = items_of(kind, batch * (_RUN if gpu and batch > 1 else 1))
+        ours, plain = _calls(kind, towers, items, batch)
+        if gpu:  # kernels are chosen, and pools of memory grow, at first use
+            ours()
+            plain()
+        sides = alternate(ours, plain, towers.device, seconds / len(sizes))
+        cases.append(Case(kind.modality, kind.label, batch, flop_of(kind, towers.model, items), *sides))
     return cases
 
 
 def _calls(
-    runtime: Runtime,
-    kind: Kind,
-    items: list[np.ndarray],
-    pair: Pair,
-    rows: np.ndarray,
-    batch: int,
-    device: torch.device,
+    kind: Kind, towers: Towers, items: list[np.ndarray], batch: int
 ) -> tuple[Callable[[], int], Callable[[], int]]:
-    per_item = len(items[0])
+    runtime = towers.runtime(batch * len(items[0]), longest(kind, items))
+    rows = plain_rows(kind, items[:batch])
 
     def ours() -> int:
         return len(runtime.encode(kind.modality, items))
 
     def plain() -> int:
-        return len(plainly(pair, rows, batch, device)) // per_item
+        return len(towers.plainly(rows, len(rows))) // len(items[0])
 
     return ours, plain
+
+
+def longest(kind: Kind, items: Sequence[np.ndarray]) -> int:
+    """Tokens of the longest."""
+    return max(item.shape[1] for item in items) if kind.modality == "text" else config.TOKENS[kind.tower]
 
 
 def flop_of(kind: Kind, model: ModelConfig, items: Sequence[np.ndarray]) -> float:
@@ -162,13 +138,13 @@ def flop_of(kind: Kind, model: ModelConfig, items: Sequence[np.ndarray]) -> floa
     return len(items[0]) * flops.per_item(model, kind.tower)
 
 
-def parity(kind: Kind, model: ModelConfig, pair: Pair, device: torch.device, precision: str) -> Parity:
-    count = 16 if device.type == "cuda" else 2
+def parity(kind: Kind, towers: Towers) -> Parity:
+    count = 16 if towers.device.type == "cuda" else 2
     items = items_of(kind, count, seed=1)
-    runtime = runtime_of(model, pair, str(device), precision, 8, config.TOKENS[kind.tower])
+    runtime = towers.runtime(8, config.TOKENS[kind.tower])
     ours = runtime.encode(kind.modality, items).astype(np.float64)
-    rows = plainly(pair, plain_rows(kind, items), 8, device).astype(np.float64)
+    rows = towers.plainly(plain_rows(kind, items), 8).astype(np.float64)
     plain = rows.reshape(count, -1, rows.shape[1]).mean(axis=1)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(plain, axis=1)
     distance = float((1 - (ours * plain).sum(axis=1) / lengths).max())
-    return Parity(kind.modality, str(runtime.dtype).removeprefix("torch."), count, max(0.0, distance))
+    return Parity(kind.modality, kind.label, str(runtime.dtype).removeprefix("torch."), count, max(0.0, distance))

@@ -9,6 +9,8 @@ from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
 
+_EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Item:
@@ -41,18 +43,30 @@ class Item:
         return f"{where}{self.view} view of {self.chunk.kind} chunk {self.chunk.chunk_id}, item {self.item}, {what}"
 
 
-def texts_of(chunk: ChunkRow, summary: str, space: Space) -> list[tuple[View, str]]:
+def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tuple[View, str]]:
     """The texts that a chunk is found by: its own words under their context, and its summary.
 
-    A picture's or recording's summary already holds the words in it, so those stand alone only where there is none.
+    A picture's or recording's summary already holds the words in it, so those stand alone only where there is none. An
+    extractive summary of one that has no words is made of ours ("Picture on page 1"): all such would be alike, and
+    found together by whatever is nearest to those. It is found as itself, and by full text.
     """
     found: list[tuple[View, str]] = []
+    written = row is not None and row.method != _EXTRACTIVE
+    if chunk.kind not in ("text", "table") and not written and not _has_words(chunk):
+        return found
+    summary = row.text if row else ""
     stands_for_words = chunk.kind not in ("text", "table") and summary.strip()
     if "text" in space.views and chunk.text.strip() and not stands_for_words:
         found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
     if "summary" in space.views and summary.strip():
         found.append(("summary", summary))
     return found
+
+
+def _has_words(chunk: ChunkRow) -> bool:
+    """Whether the document says something of its picture or recording: a title, a caption, words in it, a tag."""
+    of_its_own = ": " in chunk.text if chunk.origin == "metadata" else chunk.text.strip()
+    return bool(chunk.context.strip() or of_its_own)
 
 
 def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Medium | None:
@@ -70,10 +84,10 @@ def items_of(
     media: Mapping[str, list[MediaItem]],
 ) -> list[Item]:
     """What is to be embedded for one document, in order. `media` has the items of each chunk's medium, by chunk id."""
-    texts = {row.chunk_id: row.text for row in summaries}
+    by_chunk = {row.chunk_id: row for row in summaries}
     items: list[Item] = []
     for chunk in chunks:
-        for view, text in texts_of(chunk, texts.get(chunk.chunk_id, ""), space):
+        for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space):
             for index, window in enumerate(space.windows(text)):
                 items.append(Item(chunk, view, index, content_id(space.name, space.fingerprint, window), text=window))
         for index, medium in enumerate(media.get(chunk.chunk_id, [])):

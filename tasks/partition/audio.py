@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks import recordings, sound_files
 from tasks.errors import DocumentError
 from tasks.partition import streams
 from tasks.partition.clean import clean
@@ -33,11 +34,13 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            rate, channels, frames = file.samplerate, file.channels, file.frames
+        with sound_files.opened(path) as file:
+            rate, channels = file.samplerate, file.channels
             told = {name: clean(value) for name, value in file.copy_metadata().items() if name in streams.TAGS}
             if channels < 1 or rate < 1 or file.read(1024).size == 0:  # a header alone is no recording
                 raise _no_samples()
+            frames = sound_files.decodable(file)
+            streams.warn_if_cut("sound ends", frames / rate, file.frames / rate, context)
     except soundfile.LibsndfileError as error:
         if context.media_type == "audio/ogg":  # of a codec that this library does not know
             with streams.opened(path, context.media_type) as container:
@@ -54,6 +57,7 @@ def from_container(path: Path, container: InputContainer, context: PartContext) 
     if stream is None or frame is None:
         raise _no_samples()
     seconds = streams.seconds_of(container, stream)
+    streams.warn_if_cut("sound ends", seconds, streams.declared_seconds(container), context)
     media_type = f"audio/{context.media_type.partition('/')[2]}"
     return _element(path, seconds, stream.rate, stream.channels, streams.tags(container), media_type, context)
 
@@ -69,5 +73,5 @@ def _element(
     context.title = told.get("title", "")
     return ElementRow(
         0, "Audio", streams.described(form, told), media=context.keep(path, _EXTENSIONS[media_type]),
-        media_type=media_type, origin="metadata", time_start=0.0, time_end=round(seconds, 3),
+        media_type=media_type, origin="metadata", time_start=0.0, time_end=recordings.end_of(seconds),
     )  # fmt: skip

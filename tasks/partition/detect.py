@@ -1,10 +1,8 @@
 """What a file is: its content signature decides, its extension only where content cannot tell (the text family).
 
 In: a name and a path. Out: `Detected`. Reads the head of the file and the directory of a zip, nothing else; imports
-the standard library only, because fast commands use it on every file of a corpus.
-
-What a sensor measured looks like any picture or table, so its name says it, before the extension: `NAME.depth.png`,
-`.tiff` or `.npy`; `NAME.thermal.png`, `.jpg`, `.tiff` or `.npy`; `NAME.imu.npy` or `.csv`.
+the standard library only, because fast commands use it on every file of a corpus. What a sensor measured looks like
+any picture or table: its name says it (see `tasks.media_names`).
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from tasks import media_names
 from tasks.errors import DocumentError
 from tasks.partition.signatures import NPY, signature
 
@@ -50,36 +49,14 @@ _BINARY = {
     ".pptx": "a PowerPoint presentation",
     ".xlsx": "an Excel workbook",
     ".zip": "a zip archive",
-    ".png": "a PNG picture",
-    ".jpg": "a JPEG picture",
-    ".jpeg": "a JPEG picture",
-    ".tif": "a TIFF picture",
-    ".tiff": "a TIFF picture",
-    ".webp": "a WebP picture",
-    ".bmp": "a BMP picture",
-    ".wav": "a WAV recording",
-    ".mp3": "an MP3 recording",
-    ".flac": "a FLAC recording",
-    ".m4a": "an MPEG-4 recording",
-    ".m4b": "an MPEG-4 recording",
-    ".ogg": "an Ogg recording",
-    ".oga": "an Ogg recording",
-    ".opus": "an Ogg recording",
-    ".mp4": "an MPEG-4 video",
-    ".m4v": "an MPEG-4 video",
-    ".mov": "a QuickTime video",
-    ".mkv": "a Matroska video",
-    ".webm": "a WebM video",
-    ".avi": "an AVI video",
+    **{extension: promise for extension, (_, promise) in media_names.MEDIA.items()},
 }
-# By what stands before the extension: the type, the extensions that mean it, and the content that it may be.
+# Of what a sensor measured: the type, and the content that it may be.
 _SENSORS = {
-    ".depth": (DEPTH, (".png", ".tif", ".tiff", ".npy"), ("image/png", "image/tiff", NPY)),
-    ".thermal": (
-        THERMAL, (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"), ("image/png", "image/jpeg", "image/tiff", NPY)
-    ),
-    ".imu": (IMU, (".npy", ".csv"), (NPY, "text/csv")),
-}  # fmt: skip
+    "depth": (DEPTH, ("image/png", "image/tiff", NPY)),
+    "thermal": (THERMAL, ("image/png", "image/jpeg", "image/tiff", NPY)),
+    "imu": (IMU, (NPY, "text/csv")),
+}
 _OFFICE_EXTENSIONS = frozenset({".docx", ".pptx", ".xlsx"})
 _HEAD = 4096
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -110,8 +87,8 @@ def detect(name: str, path: Path) -> Detected:
     extension = os.path.splitext(name)[1].lower()
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    if sensor := _sensor(name, extension):
-        return _measured(*sensor, extension, head)
+    if sensor := media_names.sensor(name):
+        return _measured(sensor, extension, head)
     if not head and extension not in _BINARY and extension not in _TEXT:
         return _unsupported(extension)
     if not head:
@@ -139,14 +116,8 @@ def _unsupported(extension: str) -> Detected:
     return Detected(None, f"unsupported type {extension}" if extension else "unsupported type (no extension)")
 
 
-def _sensor(name: str, extension: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """Where a name promises what a sensor measured: how, the type, and the content that it may be."""
-    suffix = os.path.splitext(os.path.splitext(name)[0])[1].lower()
-    media_type, extensions, contents = _SENSORS.get(suffix, ("", (), ()))
-    return (suffix, media_type, contents) if extension in extensions else None
-
-
-def _measured(suffix: str, media_type: str, contents: tuple[str, ...], extension: str, head: bytes) -> Detected:
+def _measured(sensor: str, extension: str, head: bytes) -> Detected:
+    media_type, contents = _SENSORS[sensor]
     if not head:
         raise DocumentError("empty_file", "the file is empty (0 bytes)", "replace or remove it")
     found = signature(head, extension, extension in _TEXT)
@@ -156,7 +127,7 @@ def _measured(suffix: str, media_type: str, contents: tuple[str, ...], extension
         *others, last = (content.rpartition("/")[2].removeprefix("x-").upper() for content in contents)
         raise DocumentError(
             "wrong_content",
-            f"named {suffix}{extension} but its content is not {', '.join(others)} or {last}",
+            f"named .{sensor}{extension} but its content is not {', '.join(others)} or {last}",
             "check how it was saved, or leave the word out of its name",
         )
     return Detected(media_type)

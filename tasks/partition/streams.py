@@ -1,18 +1,18 @@
 """Sound and pictures in containers (MP4, Matroska, AVI, Ogg): opened, checked by decoding, measured. For workers only.
 
-In: a path and its media type. Out: PyAV's container and what is true of its streams. The demuxer is named and neither
-a playlist nor another file is followed: what a hostile file asks the library to open is not opened.
+In: a path and its media type. Out: PyAV's container and what is true of its streams. The demuxer is named: what a file
+is has been decided, and is not for the library to guess again.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import DocumentError
+from tasks import av_files, recordings
 from tasks.partition.clean import clean
+from tasks.partition.context import PartContext
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -35,36 +35,14 @@ _FORMATS = {  # the library's demuxer by name, and as it calls itself
 TAGS = ("title", "artist", "album", "date", "comment")
 _TAIL_SECONDS = 2.0
 _MAX_TRIES = 500  # packets that are looked at for one that decodes
-_HINT = "it may be damaged or cut off; fetch it again"
+_ENDS_EARLY = 1.0  # seconds that may be missing without a word: sound often goes on a little longer than pictures
 
 
-@contextlib.contextmanager
-def opened(path: Path, media_type: str) -> Iterator[InputContainer]:
-    """The container, its streams known. What the library cannot read, then or later, is DocumentError `malformed`."""
-    import av
-
+def opened(path: Path, media_type: str) -> contextlib.AbstractContextManager[InputContainer]:
+    """The container, by the demuxer of its media type. What cannot be read, then or later, is `malformed`."""
     name, own_name = _FORMATS[media_type]
-    options = {"protocol_whitelist": "file", "format_whitelist": own_name}
-    try:
-        with av.open(str(path), format=name, options=options, metadata_errors="replace") as container:
-            yield container
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        what = "video" if media_type.startswith("video/") else "recording"
-        raise DocumentError("malformed", f"the {what} cannot be read: {error.strerror}", _HINT) from error
-
-
-def pictures(container: InputContainer) -> VideoStream | None:
-    """The stream of moving pictures: a cover is none."""
-    import av
-
-    cover = av.stream.Disposition.attached_pic
-    found = (stream for stream in container.streams.video if not stream.disposition & cover)
-    stream = next(found, None)
-    if stream is not None:
-        stream.codec_context.thread_count = 1  # one worker per core
-    return stream
+    what = "video" if media_type.startswith("video/") else "recording"
+    return av_files.opened(path, what, name, own_name)
 
 
 def first_frame(container: InputContainer, stream: VideoStream | AudioStream) -> VideoFrame | AudioFrame | None:
@@ -89,13 +67,13 @@ def seconds_of(container: InputContainer, stream: VideoStream | AudioStream) -> 
 
     Only the end is read where it can be found there, else all of the file. Nothing is decoded.
     """
-    declared = max(0, container.duration or 0) / 1_000_000
+    declared = declared_seconds(container)
     end = _end(container, stream, max(0.0, declared - _TAIL_SECONDS)) if declared else None
     if end is None:
         end = _end(container, stream, 0.0)
     if end is None or stream.time_base is None:
-        return declared
-    return max(0.0, round(float((end - (stream.start_time or 0)) * stream.time_base), 3))
+        return recordings.end_of(declared)
+    return recordings.end_of(float((end - (stream.start_time or 0)) * stream.time_base))
 
 
 def _end(container: InputContainer, stream: VideoStream | AudioStream, start: float) -> int | None:
@@ -113,6 +91,16 @@ def _end(container: InputContainer, stream: VideoStream | AudioStream, start: fl
             if packet.pts is not None and packet.size:
                 end = max(end or 0, packet.pts + (packet.duration or 0))
     return end
+
+
+def warn_if_cut(what: str, seconds: float, declared: float, context: PartContext) -> None:
+    """Tell where the `seconds` that there are fall short of what the file declares."""
+    if declared - seconds > _ENDS_EARLY:
+        context.warn(f"its {what} after {seconds:.1f} of {declared:.1f} s: it may be cut off")
+
+
+def declared_seconds(container: InputContainer) -> float:
+    return max(0, container.duration or 0) / 1_000_000
 
 
 def tags(container: InputContainer) -> dict[str, str]:

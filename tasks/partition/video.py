@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks import av_files
 from tasks.errors import DocumentError
 from tasks.partition import audio, ocr, streams
 from tasks.partition.context import PartContext
@@ -26,13 +27,12 @@ _EXTENSIONS = {
     "video/webm": "webm",
     "video/x-msvideo": "avi",
 }
-_ENDS_EARLY = 1.0  # seconds that may be missing without a word: sound often goes on a little longer
 
 
 def partition(path: Path, context: PartContext) -> list[ElementRow]:
     """One element whose text is the video's length, form and tags, and whose times span it."""
     with streams.opened(path, context.media_type) as container:
-        stream = streams.pictures(container)
+        stream = av_files.pictures(container)
         if stream is None and container.streams.audio:
             return [audio.from_container(path, container, context)]
         if stream is None:
@@ -51,9 +51,7 @@ def _element(path: Path, container: InputContainer, stream: VideoStream, context
         )
     width, height = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
     seconds = streams.seconds_of(container, stream)
-    declared = (container.duration or 0) / 1_000_000
-    if declared - seconds > _ENDS_EARLY:
-        context.warn(f"its pictures end after {seconds:.1f} of {declared:.1f} s: it may be cut off")
+    streams.warn_if_cut("pictures end", seconds, streams.declared_seconds(container), context)
     sound = "with sound" if container.streams.audio else "without sound"
     form = f"Video, {seconds:.1f} s, {width} × {height}, {_rate(stream.average_rate)}{sound}"
     told = streams.tags(container)

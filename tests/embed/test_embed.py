@@ -63,7 +63,7 @@ def chunk(doc_id: str, ordinal: int, kind: str, text: str, context: str = "") ->
 
 
 def document(storage: LocalStorage, doc_id: str, chunks: list[ChunkRow], summaries: dict[int, str]) -> EmbedInput:
-    rows = [SummaryRow(f"{doc_id}-{i}", text, "extractive") for i, text in summaries.items()]
+    rows = [SummaryRow(f"{doc_id}-{i}", text, "llm:some-model") for i, text in summaries.items()]
     info = StageInfo(title=doc_id, pages=1)
     return EmbedInput(
         doc_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tasks import embed, stage
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed import tag as tags
+from tasks.embed.items import texts_of
 from tasks.embed.media import Call, MediaItem, Medium, call_here, modality_of
 from tasks.errors import DocumentError, ModelError, UsageError
 from tasks.lake import put_blob
@@ -122,7 +124,7 @@ def picture(storage: LocalStorage, content: str, doc: str = "d", ordinal: int = 
 
 
 def document(storage: LocalStorage, doc: str, chunks: list[ChunkRow], summaries: dict[int, str]) -> EmbedInput:
-    rows = [SummaryRow(f"{doc}-{i}", text, "extractive") for i, text in summaries.items()]
+    rows = [SummaryRow(f"{doc}-{i}", text, "llm:some-model") for i, text in summaries.items()]
     return EmbedInput(
         doc,
         stage.save(storage, "chunk", f"c{doc}", StageOutput(to_table(chunks, ChunkRow), digest(chunks), StageInfo())),
@@ -162,6 +164,18 @@ def test_whole_rows(storage: LocalStorage) -> None:
     ]
     assert [int(row.vector.argmax()) for row in rows] == [2, 0, 0, 1, 1]
     assert ref.info.counts == {"raw": 4, "summary": 1}
+
+
+def test_words_of_ours_are_not_embedded_as_a_picture_s() -> None:
+    space = FakeMediaSpace()
+    bare = dataclasses.replace(chunk("d", 0, "image", "blobs/x.png", "image/png"), text="")
+    titled, read = dataclasses.replace(bare, context="Annual report"), dataclasses.replace(bare, text="STOP")
+    recording = dataclasses.replace(bare, kind="audio", text="Recording, 2.4 s, 8 kHz, mono", origin="metadata")
+    tagged = dataclasses.replace(recording, text="Recording, 2.4 s, 8 kHz, mono. Artist: The Gulls")
+    ours, theirs = SummaryRow("d-0", "Picture on page 1", "extractive"), SummaryRow("d-0", "A quay at dusk", "llm:m")
+    assert [texts_of(row, ours, space) for row in (bare, recording)] == [[], []]
+    assert [texts_of(row, ours, space) for row in (titled, read, tagged)] == [[("summary", ours.text)]] * 3
+    assert [texts_of(row, theirs, space) for row in (bare, recording)] == [[("summary", theirs.text)]] * 2
 
 
 def test_files_are_opened_by_the_caller_only(storage: LocalStorage) -> None:

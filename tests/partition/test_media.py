@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,10 @@ from tasks.rows import Box, ElementRow
 from tasks.storage import LocalStorage
 from tests.files import encoded, make_video, make_wav, picture
 from tests.partition.conftest import Partition
+
+if TYPE_CHECKING:
+    import numpy as np
+    from soundfile import SoundFile
 
 
 def test_a_picture_keeps_its_bytes_and_its_text(tmp_path: Path, partition: Partition) -> None:
@@ -109,6 +115,55 @@ def test_a_short_recording_and_one_of_a_codec_that_only_some_read(tmp_path: Path
     speech = make_video(tmp_path / "a.ogg", 1.0, codec=None, sound="flac", form="ogg")  # FLAC in Ogg
     (row,), _ = partition(speech, "audio/ogg")
     assert (row.category, row.text, row.media_type) == ("Audio", "Recording, 1.0 s, 48 kHz, mono", "audio/ogg")
+
+
+@pytest.mark.parametrize(("form", "rate"), [("flac", 44_100), ("mp3", 44_100), ("flac", 8_000), ("ogg", 16_000)])
+def test_a_recording_that_is_cut_off_ends_where_its_samples_do(
+    tmp_path: Path, partition: Partition, form: str, rate: int
+) -> None:
+    """Its header promises all of it; a window of what is promised and not there would fail at embedding."""
+    import numpy as np
+    import soundfile
+
+    path = tmp_path / f"a.{form}"
+    tone = np.random.default_rng(0).normal(0, 0.1, 25 * rate)
+    soundfile.write(path, tone, rate)
+    media_type = {"flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}[form]
+    (row,), context = partition(path, media_type)
+    assert row.time_end == pytest.approx(25.0, abs=0.1) and context.warnings == []
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    (row,), context = partition(path, media_type)
+    with soundfile.SoundFile(str(path)) as file:
+        samples = sum(len(block) for block in readable(file))
+    assert row.time_end is not None and 11 < row.time_end < 14
+    assert samples / rate - 0.001 < row.time_end < (samples + 256) / rate + 0.001
+    assert row.text.startswith(f"Recording, {row.time_end:.1f} s")
+    if form != "ogg":  # which declares no length
+        assert context.warnings == [f"its sound ends after {row.time_end:.1f} of {25.0:.1f} s: it may be cut off"]
+
+
+def readable(file: SoundFile) -> Iterator[np.ndarray]:
+    """What the library itself decodes, a little at a time."""
+    import soundfile
+
+    with contextlib.suppress(soundfile.LibsndfileError):
+        while len(block := file.read(256)):
+            yield block
+
+
+def test_sound_of_a_container_that_is_cut_off(tmp_path: Path, partition: Partition) -> None:
+    path = make_video(tmp_path / "a.m4a", 20.0, codec=None, sound="aac", form="mp4", early_index=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (row,), context = partition(path, "audio/mp4")
+    assert row.time_end is not None and 8 < row.time_end < 12
+    assert context.warnings == [f"its sound ends after {row.time_end:.1f} of 20.0 s: it may be cut off"]
+
+
+@pytest.mark.parametrize(("samples", "end"), [(1, 0.001), (4, 0.001), (24, 0.002)])
+def test_the_shortest_recording_has_an_end(tmp_path: Path, partition: Partition, samples: int, end: float) -> None:
+    (row,), _ = partition(make_wav(tmp_path / "a.wav", samples / 16_000), "audio/wav")
+    assert (row.time_start, row.time_end) == (0.0, end)
 
 
 def test_a_file_is_kept_whole_or_not_at_all(tmp_path: Path, storage: LocalStorage) -> None:

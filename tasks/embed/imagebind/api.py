@@ -9,7 +9,11 @@ averaged over a recording's clips without being normalised again. Whole files ar
 the centre of a picture, three clips of a sound, five of a film.
 
 A text longer than 77 tokens, which the official code cuts off, gets the mean direction of windows that hold all of it
-(at the length that texts have). Files are decoded in worker processes when there are many, in this process otherwise.
+(at the length that texts have).
+
+Files are decoded by threads of this process. With `decoders` worker processes do it: files that nobody vouches for
+cannot take this process down there. A script that asks for them, or for several devices, has its code below
+`if __name__ == "__main__":`, because the processes import it.
 """
 
 from __future__ import annotations
@@ -38,18 +42,16 @@ if TYPE_CHECKING:
 __all__ = ["ImageBind", "Probe", "classify", "linear_probe"]
 Path_ = str | os.PathLike[str]
 Sound = tuple[np.ndarray, int]  # (channels, frames) or (frames,) float samples, and their rate
-_FEW = 8  # files that are decoded sooner than worker processes start
-_PRELOAD = ("tasks.embed.imagebind.inputs",)
+_PRELOAD = ("tasks.embed.imagebind.preload",)
 
 
 class ImageBind:
     """The model with what decodes for it. Made by `open`; a context manager, where worker processes are not to stay."""
 
-    def __init__(self, encoder: Runtime | Devices, decoders: int | None = None) -> None:
+    def __init__(self, encoder: Runtime | Devices, decoders: int = 0) -> None:
         self.encoder = encoder
-        self._decoders = _cores() if decoders is None else decoders
-        self._few = _FEW if decoders is None else 0
-        self._limits = Limits(workers=max(1, self._decoders))
+        self._decoders = decoders
+        self._limits = Limits(workers=max(1, decoders))
         self._workers: Workers | None = None
 
     @classmethod
@@ -58,13 +60,14 @@ class ImageBind:
         models: Path_ | None = None,
         device: str = "auto",
         precision: str = "auto",
-        decoders: int | None = None,
+        decoders: int = 0,
     ) -> Self:
         """The installed model; its towers are loaded when they are first needed, once per process.
 
         `models` is the folder of installed models, by default as in the settings. `device` is auto, cpu, mps, cuda,
-        cuda:N, or several as cuda:0,cuda:1. `decoders` is the number of worker processes for files: 0 for none, by
-        default one per core for calls with more than a few. Raises MissingCapabilityError where no model is installed.
+        cuda:N, or several as cuda:0,cuda:1. `decoders` is the number of worker processes for files, 0 for none; a
+        script that has some needs `if __name__ == "__main__":` around its code. Raises MissingCapabilityError where no
+        model is installed.
         """
         root = installed.root(os.fspath(models) if models is not None else load_settings().models)
         return cls(encoder_for(installed.require(root), device, precision), decoders)
@@ -144,8 +147,8 @@ class ImageBind:
 
     def _media(self, modality: Modality, items: Sequence[Any]) -> list[Result]:
         results: list[Result] = [DocumentError("embed_failed", "it was not reached")] * len(items)
-        files = sum(isinstance(item, (str, os.PathLike)) for item in items)
-        workers = self._processes() if self._decoders and files > self._few else None
+        files = any(isinstance(item, (str, os.PathLike)) for item in items)
+        workers = self._processes() if self._decoders and files else None
 
         def prepare(index: int) -> list[np.ndarray]:
             item = items[index]
@@ -155,7 +158,7 @@ class ImageBind:
             limit = self._limits.seconds_per_document
             return [workers.call(inputs.from_file, modality, path, seconds=limit, name=path)]
 
-        threads = max(1, self._decoders) if workers or not files else 1
+        threads = self._decoders if workers else _cores()
         for index, found in self.encoder.encode_stream(modality, range(len(items)), prepare, threads=threads):
             results[index] = found if isinstance(found, DocumentError) else found[0]
         return results

@@ -8,6 +8,7 @@ normalisation; one without even a frame of 25 ms is filled up with silence to on
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tasks import sound_files
 from tasks.embed.imagebind.config import MEL_BINS, MEL_FRAMES
 from tasks.embed.imagebind.containers import MEND, opened
 from tasks.embed.imagebind.fbank import FRAME, RATE, fbank
@@ -25,7 +27,6 @@ CLIP_SECONDS = 2
 CLIPS = 3
 _MEAN, _STD = np.float32(-4.268), np.float32(9.138)
 _RATES = range(1, 1_000_001)  # others are damage; the resampler's filters grow with them
-_BLOCK = 1 << 18  # samples read at a time: a damaged header can promise any number
 _BATCH = 32  # clips
 _LEAD = 0.2  # seconds; a decoder's first samples after a seek lack what came before them
 
@@ -67,12 +68,12 @@ def clip_ranges(frames: int, count: int) -> list[tuple[int, int]]:
 
 
 def duration(path: str | os.PathLike[str]) -> float:
-    """The seconds that the file says it lasts. Raises DocumentError as `load` does."""
+    """How many seconds it lasts. Raises DocumentError as `load` does."""
     import soundfile
 
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
-            return float(file.frames / file.samplerate)
+        with sound_files.opened(path) as file:
+            return float(sound_files.decodable(file) / file.samplerate)
     except soundfile.LibsndfileError:
         with opened(path) as container:
             stream = container.streams.best("audio")
@@ -91,27 +92,19 @@ def load(path: str | os.PathLike[str], start: float | None = None, end: float | 
     """
     import soundfile
 
-    try:
-        file = soundfile.SoundFile(os.fspath(path))
-    except soundfile.LibsndfileError:
-        return _load_any(path, start or 0.0, math.inf if end is None else end)
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(sound_files.opened(path))
+        except soundfile.LibsndfileError:
+            return _load_any(path, start or 0.0, math.inf if end is None else end)
         rate = file.samplerate
         if rate not in _RATES:
             raise DocumentError("malformed", f"{path}: it claims {rate} samples per second", MEND)
         first = round((start or 0.0) * rate)
         lead = min(first, round(_LEAD * rate))
-        left = (file.frames if end is None else min(file.frames, round(end * rate))) - first + lead
-        parts: list[np.ndarray] = []
+        last = file.frames if end is None else min(file.frames, round(end * rate))
         try:
-            if first and left > lead:
-                file.seek(first - lead)
-            while left > 0:
-                part = file.read(min(left, _BLOCK), dtype="float32", always_2d=True)
-                if not len(part):
-                    break
-                parts.append(part)
-                left -= len(part)
+            parts = list(sound_files.blocks(file, last - first + lead, first - lead)) if last > first else []
         except soundfile.LibsndfileError as error:
             raise DocumentError("malformed", f"{path}: the recording cannot be decoded: {error}", MEND) from error
     found = np.ascontiguousarray(np.concatenate(parts)[lead:].T) if parts else np.empty((0, 0))
@@ -135,9 +128,13 @@ def _load_any(path: str | os.PathLike[str], start: float, end: float) -> tuple[n
         rate, at = 0, None  # `at`: the second at which the next frame begins
 
         def frames() -> Iterator[av.AudioFrame]:
-            for frame in container.decode(stream):
-                if isinstance(frame, av.AudioFrame):
-                    yield from to_float.resample(frame)
+            try:
+                for frame in container.decode(stream):
+                    if isinstance(frame, av.AudioFrame):
+                        yield from to_float.resample(frame)
+            except av.FFmpegError as error:  # of what is cut off, what came before counts
+                if at is None or isinstance(error, MemoryError):
+                    raise
             yield from to_float.resample(None)
 
         for frame in frames():

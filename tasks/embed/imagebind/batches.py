@@ -80,10 +80,15 @@ class Rows:
                 yield Batch(tuple(group[start : start + size]), length)
                 start += size
 
-    def stacked(self, batch: Batch) -> list[np.ndarray]:
+    def stacked(self, batch: Batch) -> Sequence[np.ndarray]:
         """The batch's rows, all of one shape."""
         rows = [self.rows[index] for index in batch.rows]
-        return [np.pad(row, (0, batch.length - len(row))) for row in rows] if self.modality == "text" else rows
+        if self.modality != "text":
+            return rows
+        padded = np.zeros((len(rows), batch.length), dtype=rows[0].dtype)
+        for target, row in zip(padded, rows, strict=True):
+            target[: len(row)] = row
+        return padded  # type: ignore[return-value]  # an array is a sequence of its rows
 
     def fail(self, row: int, error: DocumentError) -> None:
         """A row could not be computed, and so its item has no vector."""
@@ -93,8 +98,13 @@ class Rows:
         """For each item the mean of its rows' vectors, or its error; NaN and zero vectors are errors."""
         counts = collections.Counter(self.owners)
         present = sorted(counts)
-        means = dict(zip(present, segment_means(vectors, [counts[index] for index in present]), strict=True))
-        return [self.errors.get(index) or _checked(means[index]) for index in range(self.count)]
+        means = segment_means(vectors, [counts[index] for index in present])
+        finite, nonzero = np.asarray(np.isfinite(means).all(axis=1)), np.asarray(means.any(axis=1))
+        found: dict[int, Result] = {
+            index: mean if fine and some else _refused(fine)
+            for index, mean, fine, some in zip(present, means, finite, nonzero, strict=True)
+        }
+        return [self.errors.get(index) or found[index] for index in range(self.count)]
 
     def _tokens(self, row: np.ndarray) -> int:
         if self.modality == "text":
@@ -126,8 +136,8 @@ class Budgets:
 
 def segment_means(rows: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """The mean of each item's rows; a single row comes through bit by bit. No item may be without rows."""
-    if not counts:
-        return np.zeros((0, rows.shape[1]), dtype=np.float32)
+    if all(count == 1 for count in counts):  # no copies: most calls are like this, and large
+        return rows
     starts = np.cumsum([0, *counts[:-1]])
     sums = np.add.reduceat(rows, starts, axis=0)
     return (sums / np.asarray(counts, dtype=np.float32)[:, None]).astype(np.float32)
@@ -153,10 +163,7 @@ def matrix(results: Sequence[Result], dimension: int) -> np.ndarray:
     return np.stack(vectors) if vectors else np.zeros((0, dimension), dtype=np.float32)
 
 
-def _checked(vector: np.ndarray) -> Result:
-    finite = bool(np.isfinite(vector).all())
-    if finite and vector.any():
-        return vector
+def _refused(finite: bool) -> DocumentError:
     return DocumentError(
         "embed_failed",
         f"the model's output is {'zero' if finite else 'not finite'}",

@@ -5,6 +5,8 @@ No code in it is ever run (`weights_only`), and its tensors are mapped, not read
 
 from __future__ import annotations
 
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,16 +23,27 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 MASK = "modality_preprocessors.text.mask"
 _SHOWN = 3
+_CODE = re.compile("unsupported (global|class)|was not an allowed global", re.I)
+_NEW_PICKLE = "Unsupported operand 149"  # the frames of protocol 4 and later
 # What the official constructor calls a tower's sizes, after the tower's name.
 _SIZES = {"embed_dim": "width", "num_blocks": "blocks", "num_heads": "heads"}
 
 
 def sizes(pth: Path) -> ModelConfig:
     """The published model's, unless a file beside it, named as it is but ending in .json, has those of another."""
+    if pth.is_dir():
+        raise UsageError(
+            f"{pth} is a folder, not a checkpoint", f"give the path of a file, as {pth / 'imagebind_huge.pth'}"
+        )
     if not pth.is_file():
         raise UsageError(f"there is no file {pth}", "give the path of imagebind_huge.pth")
+    beside = _sizes_file(pth)
+    return HUGE if beside is None else read_config(beside)
+
+
+def _sizes_file(pth: Path) -> Path | None:
     beside = pth.with_suffix(".json")
-    return read_config(beside) if beside != pth and beside.is_file() else HUGE
+    return beside if beside != pth and beside.is_file() else None
 
 
 def read_config(path: Path) -> ModelConfig:
@@ -69,21 +82,29 @@ def _load(pth: Path) -> Any:
     import torch
 
     try:
-        try:
-            return torch.load(pth, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap can only be used" not in str(error):
-                raise
-            return torch.load(pth, map_location="cpu", weights_only=True)  # the format before torch 1.6
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that it then refuses
+            try:
+                return torch.load(pth, map_location="cpu", weights_only=True, mmap=True)
+            except RuntimeError as error:
+                if "mmap can only be used" not in str(error):
+                    raise
+                return torch.load(pth, map_location="cpu", weights_only=True)  # the format before torch 1.6
     except (MemoryError, OSError):
         raise
     except Exception as error:  # what torch raises for a file that is no checkpoint has no common class
-        text = " ".join(str(error).split())
-        if "Unsupported global" in text or "Unsupported class" in text:
-            flaw = "it holds pickled code or objects, which are never run"
-        else:
-            flaw = f"it is damaged, cut off, or something else ({type(error).__name__}: {text[:100]})"
-        raise refused(pth, flaw) from error
+        raise refused(pth, _why_not_loaded(error)) from error
+
+
+def _why_not_loaded(error: Exception) -> str:
+    """Of what torch says only the reason: the rest is advice to load the file unsafely."""
+    text = " ".join(str(error).split())
+    if _CODE.search(text):
+        return "it holds code, which is not run"
+    if _NEW_PICKLE in text:
+        return "it is pickled in a way that is not loaded safely, and may hold code, which is not run"
+    reason = text.rpartition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
+    return f"it is damaged, cut off, or something else ({type(error).__name__}: {reason[:100]})"
 
 
 def _require_whole(pth: Path) -> None:
@@ -110,8 +131,11 @@ def _check(state: object, wanted: Shapes, pth: Path) -> None:
         _listed("not plain floating-point tensors", _differing_kinds(state, wanted)),
     ]
     if any(flaws):
-        beside = pth.with_suffix(".json").name
-        hint = f"add the published imagebind_huge.pth, or give the sizes of another model in {beside} beside it"
+        beside, name = _sizes_file(pth), pth.with_suffix(".json").name
+        way = (
+            f"give the sizes of another model in {name} beside it" if beside is None else f"correct the sizes in {name}"
+        )
+        hint = f"add the published imagebind_huge.pth, or {way}"
         raise refused(pth, f"of {len(wanted)} keys, " + "; ".join(flaw for flaw in flaws if flaw), hint)
     if not torch.equal(state[MASK].float(), torch.full(wanted[MASK], float("-inf")).triu(1)):
         raise refused(pth, f"{MASK} is not the mask of a causal text encoder")

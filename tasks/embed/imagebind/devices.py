@@ -51,6 +51,7 @@ class Devices:
     def __init__(self, installed: Installed, devices: Sequence[str], precision: str = "auto") -> None:
         self._installed = installed
         self._tasks: queue.Queue[Task | None] = queue.Queue()
+        self._lock = threading.Lock()  # nothing is queued once `ended`: nobody might be left to answer it
         self._lost: DeviceLostError | None = None
         self._rows: dict[Modality, int] = {}
         self._closed = False
@@ -139,11 +140,12 @@ class Devices:
 
     def close(self) -> None:
         """End the processes, after what they have begun."""
-        if self._closed:
-            return
-        self._closed = True
-        for _ in self.processes:
-            self._tasks.put(None)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for _ in self.processes:
+                self._tasks.put(None)
         for feeder in self._feeders:
             feeder.join(_CLOSE_SECONDS)
         for process in self.processes:
@@ -154,12 +156,13 @@ class Devices:
         self._drain(BinderyError("the devices are closed"))
 
     def _ask(self, method: str, *arguments: Any) -> Future[Any]:
-        if self._closed:
-            raise BinderyError("the devices are closed", "open them again")
-        if self._lost is not None:
-            raise self._lost
         future: Future[Any] = Future()
-        self._tasks.put((method, arguments, future))
+        with self._lock:
+            if self._closed:
+                raise BinderyError("the devices are closed", "open them again")
+            if self._lost is not None:
+                raise self._lost
+            self._tasks.put((method, arguments, future))
         return future
 
     def _feed(self, connection: Connection, process: Any, device: str) -> None:
@@ -186,13 +189,15 @@ class Devices:
             connection.send(None)
         except (EOFError, OSError):
             process.join(_CLOSE_SECONDS)
-            self._lost = DeviceLostError(
+            lost = DeviceLostError(
                 f"the process of device {device} died ({_how(process.exitcode)})",
                 "run again; if it happens again, look at the machine's memory and the driver's log",
             )
+            with self._lock:
+                self._lost = lost
             for future in pending:
-                future.set_exception(self._lost)
-            self._drain(self._lost)
+                future.set_exception(lost)
+            self._drain(lost)
         finally:
             connection.close()
 

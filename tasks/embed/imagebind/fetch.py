@@ -32,15 +32,18 @@ NOTICE = (
     "They are for non-commercial use only.",
 )
 _ATTEMPTS = 6  # in a row that bring nothing
+_FIRST_ATTEMPTS = 2  # where no server has ever answered: it is likelier the address or the network than a pause
 _BLOCK = 2**20
 _SHARE = 0.02  # of the file, between two reports
 _SPARE_BYTES = 64 * 2**20
-_CONNECT_SECONDS, _READ_SECONDS = 20.0, 60.0
+_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Known:
-    """The file on the server that a part is of. `version` is what If-Range compares; empty: it cannot be resumed."""
+    """The file on the server that what is here is of, in part or complete. `version` is what If-Range compares; empty:
+    it cannot be resumed.
+    """
 
     url: str
     version: str
@@ -48,11 +51,16 @@ class _Known:
 
 
 class _TryAgainError(Exception):
-    """The connection or the server failed in a way that may pass."""
+    """The connection or the server failed in a way that may pass. `answered`: there was a server."""
+
+    def __init__(self, message: str, answered: bool = True) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep) -> Path:
-    """The checkpoint as a complete file. What an earlier call began is gone on with, if the server still has that file.
+    """The checkpoint as a complete file. What an earlier call began is gone on with, if the server still has that file;
+    a complete file of another URL is downloaded anew.
 
     Raises BinderyError where the server refuses or keeps failing; what has come is kept.
     """
@@ -63,17 +71,24 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
     folder = models / "downloads"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / FILE
-    if target.exists():  # the command was stopped after the download and before it was added
+    known = _read_description(folder)
+    if target.exists() and known is not None and known.url == url:  # stopped after the download, before it was added
         return target
     with _part(folder) as part:
-        failures = 0
+        target.unlink(missing_ok=True)  # of another URL: before the description tells of this one
+        failures, answered = 0, False
         while True:
             before = part.seek(0, os.SEEK_END)
+            answered |= before > 0
             try:
                 _go_on(url, part, folder)
                 break
             except _TryAgainError as error:
                 failures = 1 if part.seek(0, os.SEEK_END) > before else failures + 1
+                answered |= error.answered
+                if not answered and failures >= _FIRST_ATTEMPTS:
+                    message, hint = f"{url} cannot be reached: {error}", "check the network and --url, or get the file"
+                    raise BinderyError(message, f"{hint} by other means: {installed.HOW_TO_ADD}", "download") from error
                 if failures >= _ATTEMPTS:
                     message = f"the download of {url} keeps failing: {error}"
                     raise BinderyError(message, "the same command goes on where it stopped", "download") from error
@@ -82,7 +97,6 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
         part.flush()
         os.fsync(part.fileno())
         os.replace(part.name, target)
-    _description(folder).unlink(missing_ok=True)
     installed.sync_folder(folder)
     return target
 
@@ -102,10 +116,17 @@ def _part(folder: Path) -> Iterator[IO[bytes]]:
     with (folder / f"{FILE}.part").open("ab") as part:
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(part.fileno()).st_nlink:
+                raise BlockingIOError("whoever had it has just taken it away")
         except BlockingIOError as error:
             message = f"another bindery is downloading into {folder}"
             raise BinderyError(message, "wait until it has ended", "busy") from error
-        yield part
+        try:
+            yield part
+        except BaseException:
+            if part.seek(0, os.SEEK_END) == 0:
+                discard(folder.parent)
+            raise
 
 
 def _go_on(url: str, part: IO[bytes], folder: Path) -> None:
@@ -133,7 +154,8 @@ def _go_on(url: str, part: IO[bytes], folder: Path) -> None:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
         raise BinderyError(f"{url} cannot be fetched: {error}", "check --url", "download") from error
     except httpx.TransportError as error:
-        raise _TryAgainError(f"the connection failed, {type(error).__name__}: {error}") from error
+        answered = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        raise _TryAgainError(f"the connection failed, {type(error).__name__}: {error}", answered) from error
 
 
 def _extent(response: httpx.Response, have: int) -> tuple[int, int | None]:
@@ -159,7 +181,7 @@ def _copy(response: httpx.Response, part: IO[bytes], start: int, size: int | Non
     for block in response.iter_raw():  # as it comes: what is held back is lost when the connection fails
         part.write(block)
         done += len(block)
-        if done - told >= _SHARE * (size or 50 * _BLOCK):
+        if done == size or done - told >= _SHARE * (size or 50 * _BLOCK):
             told, rate = done, (done - start) / max(1e-3, time.monotonic() - began)
             whole = f" of {size / 1e9:.2f} GB, {done / size:.0%}" if size else " GB"
             report("phase", label=f"downloaded {done / 1e9:.2f}{whole}, {rate / 1e6:.1f} MB/s")
@@ -186,7 +208,7 @@ def _version(response: httpx.Response) -> str:
 
 
 def _description(folder: Path) -> Path:
-    return folder / f"{FILE}.part.json"
+    return folder / f"{FILE}.json"
 
 
 def _read_description(folder: Path) -> _Known | None:

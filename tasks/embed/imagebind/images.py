@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -65,10 +66,8 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image]:
     """The picture, of which nothing but the header is read yet; what fails inside is a DocumentError."""
     from PIL import Image as Images
 
-    Images.MAX_IMAGE_PIXELS = None  # the check below names the file, and comes before any decoding
-    Images.init()  # so that each format is known, where Pillow was built with it
     try:
-        with Images.open(path, formats=[name for name in _FORMATS if name in Images.OPEN]) as image:
+        with _unchecked(path) as image:
             if image.width * image.height > max_pixels:
                 raise DocumentError(
                     "too_large",
@@ -77,8 +76,29 @@ def opened(path: str | os.PathLike[str], max_pixels: int) -> Iterator[Image]:
                     "scale it down, or raise partition.max_pixels",
                 )
             yield image
+    except Images.DecompressionBombError as error:  # WebP and GIF check by themselves
+        raise DocumentError("too_large", f"{path}: {error}", "scale it down") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DocumentError("malformed", f"{path}: the picture cannot be decoded: {error}", _MEND) from error
+
+
+def _unchecked(path: str | os.PathLike[str]) -> Image:
+    """As Pillow's own `open`, without its check of the size: that one can only be set for the whole process, and ours,
+    which names the file, also comes before any decoding.
+    """
+    from PIL import Image as Images
+
+    Images.init()  # so that each format is known, where Pillow was built with it
+    with open(path, "rb") as file:
+        head = file.read(16)
+    for name in _FORMATS:
+        kind, accepts = Images.OPEN.get(name, (None, None))
+        accepted = accepts(head) if accepts is not None else True
+        if kind is None or not accepted or isinstance(accepted, str):  # text: what Pillow was built without
+            continue
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):  # as it says that it is another
+            return kind(os.fspath(path), "")  # type: ignore[arg-type]  # it takes names, and closes what it opened
+    raise OSError(f"it is none of {', '.join(_FORMATS)}")
 
 
 def official(image: Image) -> np.ndarray:

@@ -17,6 +17,7 @@ from tasks.errors import MissingCapabilityError, UsageError
 
 Compute = Callable[[Tensor], Tensor]
 Collect = Callable[[], np.ndarray]  # waits for a batch's outputs
+_ON_CPU = 'set BINDERY_COMPUTE__DEVICE=cpu, or device="cpu" in Python'
 
 
 class Lane(Protocol):
@@ -56,11 +57,11 @@ def find_device(name: str) -> torch.device:
         if int(number or 0) >= count:
             found = f"torch sees {count} of them" if count else "torch sees no GPU"
             raise MissingCapabilityError(
-                f"the device {name} is not there: {found}", "use --device cpu, or install a torch built for your GPU"
+                f"the device {name} is not there: {found}", f"{_ON_CPU}; or install a torch built for your GPU"
             )
         return torch.device("cuda", int(number or 0))
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise MissingCapabilityError("the device mps is not there", "use --device cpu")
+        raise MissingCapabilityError("the device mps is not there", _ON_CPU)
     return torch.device(kind)
 
 

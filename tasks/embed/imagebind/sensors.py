@@ -13,12 +13,12 @@ other preparations can be tried. The rest is the best supported reading of what 
   Kinect's numbers, at any resolution. Ours: what was not measured (0, NaN) gets the map's mean disparity; a map of
   8 bits is taken as relative disparity, near is bright, and standardised by itself.
 - Thermal. One channel of 0 to 1, scaled as pictures are, not normalised: with normalisation LLVIP's accuracy fell from
-  62.4 to 55.2 (pull request 73; the paper has 63.4). Ours: 16 bits and floats are stretched between their own 1st and
-  99th percentile, as a camera's 8 bits are.
+  62.4, near the paper's, to 55.2 (ImageBind pull request 73). Ours: 16 bits and floats are stretched between their own
+  1st and 99th percentile, as a camera's 8 bits are.
 - Motion. The paper: accelerometer and gyroscope, clips of 5 s, 2000 steps, so 400 a second; the data come from Ego4D
-  (m/s² with gravity, rad/s, about 200 a second; issue 66 and IMU2CLIP suggest 10 s of those). No normalisation is
-  published, and none is applied. Ours: without a rate, up to 2000 samples are one clip, stretched to 2000; more are
-  several clips. The order of the channels, acceleration first, is the paper's order of words.
+  (m/s² with gravity, rad/s; IMU2CLIP, which prepared such data, has 200 a second, so that 2000 steps would be 10 s). No
+  normalisation is published, and none is applied. Ours: without a rate, up to 2000 samples are one clip, stretched to
+  2000; more are several clips. The order of the channels, acceleration first, is the paper's order of words.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from typing import Literal
 
 import numpy as np
 
+from tasks import sensor_files
 from tasks.embed.imagebind import images
-from tasks.embed.imagebind.arrays import is_npy, load_csv, load_npy, wrong_shape
-from tasks.embed.imagebind.config import IMU_CHANNELS, IMU_SAMPLES, MAP_SIZE
+from tasks.embed.imagebind.config import IMU_SAMPLES
+from tasks.embed.imagebind.containers import naming
 from tasks.errors import DocumentError
 
 KINECT_BASELINE = 0.075  # metres
@@ -38,18 +39,15 @@ KINECT_FOCAL = 518.857901  # pixels of a picture of 640 x 480
 _NEAREST, _FARTHEST = 0.01, 8.0  # metres
 _DISPARITY_MAX, _DISPARITY_MEAN, _DISPARITY_STD = 75.0, 0.0418, 0.0295
 _MILLIMETRES = 1000
-_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
-_MAP = (1, MAP_SIZE, MAP_SIZE)
 IMU_SECONDS = 5.0
 
 
 def load_depth(path: str | os.PathLike[str], max_pixels: int = images.MAX_PIXELS) -> np.ndarray:
     """(1, 1, 224, 224) of a `.npy` (floats in metres, whole numbers in millimetres) or a grey picture (16 bits in
     millimetres, 8 bits relative). Raises DocumentError naming the file."""
-    values = _map(path, max_pixels, colour=False)
-    if _is_input(values, _MAP):
-        return _as_input(path, values)
-    plane = _plane(path, values)
+    plane = _map(path, max_pixels, colour=False)
+    if plane.ndim == 3:
+        return _as_input(path, plane)
     if plane.dtype == np.uint8:
         return relative_depth(plane)
     if not (plane > 0).any():
@@ -59,10 +57,9 @@ def load_depth(path: str | os.PathLike[str], max_pixels: int = images.MAX_PIXELS
 
 def load_thermal(path: str | os.PathLike[str], max_pixels: int = images.MAX_PIXELS) -> np.ndarray:
     """(1, 1, 224, 224) of a `.npy` or a picture; one in false colours counts by its brightness."""
-    values = _map(path, max_pixels, colour=True)
-    if _is_input(values, _MAP):
-        return _as_input(path, values)
-    plane = _plane(path, values)
+    plane = _map(path, max_pixels, colour=True)
+    if plane.ndim == 3:
+        return _as_input(path, plane)
     if not np.isfinite(plane).any():
         raise DocumentError("malformed", f"{path}: none of its values is a finite number", "it may be damaged")
     return thermal(plane)
@@ -70,10 +67,8 @@ def load_thermal(path: str | os.PathLike[str], max_pixels: int = images.MAX_PIXE
 
 def load_imu(path: str | os.PathLike[str], rate: float | None = None) -> np.ndarray:
     """(clips, 6, 2000) of a `.npy` of (6, N) or (N, 6), or a `.csv` of six columns."""
-    values = load_npy(path) if is_npy(path) else load_csv(path)
-    if values.ndim != 2 or IMU_CHANNELS not in values.shape or values.size == 0:
-        raise wrong_shape(path, f"six channels: ({IMU_CHANNELS}, N) or (N, {IMU_CHANNELS})", values.shape)
-    samples = values if values.shape[0] == IMU_CHANNELS else values.T
+    with naming(path):
+        samples = sensor_files.motion(path, images.MAX_PIXELS)
     if not np.isfinite(samples).any():
         raise DocumentError("malformed", f"{path}: none of its values is a finite number", "it may be damaged")
     return imu(samples, rate)
@@ -141,27 +136,12 @@ def imu(samples: np.ndarray, rate: float | None = None) -> np.ndarray:
 
 
 def _map(path: str | os.PathLike[str], max_pixels: int, colour: bool) -> np.ndarray:
-    """The numbers of a map, not turned and not scaled."""
-    if is_npy(path):
-        return load_npy(path, max_pixels)
-    with images.opened(path, max_pixels) as image:
-        if image.mode not in _MODES and not colour:
-            raise wrong_shape(path, "one channel of 8 or 16 bits", (image.height, image.width, len(image.getbands())))
-        return np.asarray(image if image.mode in _MODES else image.convert("RGB").convert("L"))
-
-
-def _plane(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
-    """(height, width): a dimension of one channel is left out."""
-    plane = values
-    if plane.ndim == 3 and 1 in (plane.shape[0], plane.shape[2]):
-        plane = plane[0] if plane.shape[0] == 1 else plane[..., 0]
-    if plane.ndim != 2 or plane.size == 0:
-        raise wrong_shape(path, f"one channel: (height, width), or float32 {_MAP} to be used as it is", values.shape)
-    return plane
-
-
-def _is_input(values: np.ndarray, shape: tuple[int, ...]) -> bool:
-    return values.dtype == np.float32 and values.shape == shape
+    """(height, width) of a map, not turned and not scaled; or (1, 224, 224) to be used as it is."""
+    with naming(path):
+        if sensor_files.is_npy(path):
+            return sensor_files.plane(sensor_files.array(path, max_pixels))
+        with images.opened(path, max_pixels) as image:
+            return sensor_files.pixels(image, colour)
 
 
 def _as_input(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:

@@ -121,16 +121,17 @@ class ImageBindSpace:
         return found
 
     def embed_file(self, modality: Modality, path: str) -> np.ndarray:
-        """A whole file as a query: a picture that the model's crop cuts much off is its crop and its whole together."""
+        """A whole file as a query: of a picture that the model's crop cuts much off, the letterbox.
+
+        It is a vector that the lake has of an equal file, which therefore finds itself.
+        """
         planned = self.media_items([Medium(modality, path)], 0)[0]
         if isinstance(planned, DocumentError):
             raise planned
-        vectors: list[np.ndarray] = []
-        for vector in self.embed_media(planned):
-            if isinstance(vector, DocumentError):
-                raise vector
-            vectors.append(vector)
-        return _unit(np.mean(vectors, axis=0))
+        (vector,) = self.embed_media(planned[-1:])
+        if isinstance(vector, DocumentError):
+            raise vector
+        return vector
 
 
 def _jobs(items: Sequence[MediaItem]) -> list[list[int]]:

@@ -76,10 +76,11 @@ def _spans(text: str) -> tuple[str, list[tuple[int, int]]]:
     while True:
         found = _spans_of(cleaned[at : at + _BLOCK])
         last = at + _BLOCK >= len(cleaned)
-        spans.extend((at + start, at + end) for start, end in (found if last else found[:-2]))
+        kept = found if last or len(found) < 3 else found[:-2]  # the others would end elsewhere if the block did not
+        spans.extend((at + start, at + end) for start, end in kept)
         if last:
             return cleaned, spans
-        at += found[-2][0]  # the last two of a block would have ended elsewhere if it did not end here
+        at += found[-2][0] if len(found) > len(kept) else _BLOCK
 
 
 def _spans_of(text: str) -> list[tuple[int, int]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks import av_files
 from tasks.embed.imagebind.config import IMAGE_FRAMES, IMAGE_SIZE
 from tasks.embed.imagebind.containers import MEND, opened
 from tasks.embed.imagebind.images import MAX_PIXELS
@@ -80,10 +81,11 @@ def load(path: str | os.PathLike[str], start: float | None = None, end: float | 
             crops[index] = _crops(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
     if not crops:
         raise _no_frames(path)
+    earliest = next(iter(crops.values()))  # for what is damaged before it
     clips = np.empty((CLIPS, CROPS, 3, IMAGE_FRAMES, IMAGE_SIZE, IMAGE_SIZE), dtype=np.float32)
     for clip, pair in zip(clips, wanted, strict=True):
         for number, index in enumerate(pair):
-            clip[:, :, number] = crops[index]
+            clip[:, :, number] = crops.get(index, earliest)
     return clips.reshape(-1, *clips.shape[2:])
 
 
@@ -101,13 +103,10 @@ def frame_indices(frames: int, fps: float) -> list[tuple[int, int]]:
 
 
 def _stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:
-    from av.stream import Disposition
-    from av.video.stream import VideoStream
-
-    for stream in container.streams.video:
-        if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise _no_frames(path)
+    stream = av_files.pictures(container)
+    if stream is None:
+        raise _no_frames(path)
+    return stream
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> float:
@@ -174,7 +173,7 @@ def _decode_from(
             container.seek(keys[max(earlier, 0)][1], stream=stream)
         else:
             container.seek(0)
-        frames = (frame for frame in container.decode(stream) if _shown(frame) > -math.inf)
+        frames = _whole_frames(container, stream)
         first = next(frames, None)
         if first is None:
             continue
@@ -182,6 +181,19 @@ def _decode_from(
             yield first
             yield from frames
             return
+
+
+def _whole_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames from here to the first damage: of a film that is cut off, what came before counts."""
+    import av
+
+    try:
+        for frame in container.decode(stream):
+            if _shown(frame) > -math.inf:
+                yield frame
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
 
 
 def _shown(frame: VideoFrame) -> float:

@@ -1,4 +1,7 @@
-"""Where the golden fixtures are: those that are shipped, and all of them on machines that have them."""
+"""Where the golden fixtures are: those that are shipped, and all of them on machines that have them.
+
+The shipped files are synthetic; what is expected of them was computed by the reference's preprocessing, once.
+"""
 
 from __future__ import annotations
 

@@ -205,6 +205,13 @@ def test_worker_processes_give_the_same(models: Path, model: ImageBind, files: P
     assert sum(isinstance(result, DocumentError) for result in found) == 1
 
 
+def test_many_files_need_no_processes(model: ImageBind, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script without `if __name__ == "__main__":` cannot have any."""
+    monkeypatch.setattr(ImageBind, "_processes", lambda model: pytest.fail("started"))
+    paths = [files / f"{number % 3}.png" for number in range(20)]
+    np.testing.assert_allclose(model.embed_images(paths)[17], model.embed_images(paths[2:3])[0], rtol=0, atol=1e-6)
+
+
 def test_classify_takes_texts_or_vectors(model: ImageBind, files: Path) -> None:
     pictures, labels = model.embed_images([files / "0.png", files / "1.png"]), ["a chart", "a logo", "a photo"]
     vectors = model.embed_texts(labels)

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import worker
 from tasks.embed.imagebind import audio
 from tasks.embed.imagebind.fbank import fbank
 from tasks.embed.imagebind.resample import resample
@@ -194,8 +196,8 @@ def shift_of(part: np.ndarray, whole: np.ndarray, at: int) -> int:
     raise AssertionError("the part is not in the whole")
 
 
-@pytest.mark.parametrize(("name", "share"), [("syn_3.1s_8k.wav", 0.0005), ("syn_2.7s_48k_stereo.flac", 0.5)])
-def test_a_truncated_recording_is_malformed(name: str, share: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "share"), [("syn_3.1s_8k.wav", 0.0005), ("syn_2.7s_48k_stereo.flac", 0.01)])
+def test_a_recording_without_samples_is_malformed(name: str, share: float, tmp_path: Path) -> None:
     path = cut(PRE / name, tmp_path / name, share)
     with pytest.raises(DocumentError, match=name) as caught:
         audio.load(path)
@@ -207,6 +209,44 @@ def test_of_a_truncated_wav_there_is_what_there_is(tmp_path: Path) -> None:
     found, found_rate = audio.load(cut(PRE / "syn_3.1s_8k.wav", tmp_path / "cut.wav", 0.5))
     assert found_rate == rate and 0.4 < found.shape[1] / whole.shape[1] < 0.6
     np.testing.assert_array_equal(found, whole[:, : found.shape[1]])
+
+
+@pytest.mark.parametrize("name", ["long.flac", "long.mp3", "long.m4a", "long.mka"])
+def test_of_a_truncated_recording_there_is_all_that_decodes(name: str, tmp_path: Path) -> None:
+    """The same whether it is read at once or in parts, and to the length that it is said to have."""
+    whole = tmp_path / name
+    if whole.suffix in (".flac", ".mp3"):
+        soundfile.write(whole, noise(20 * 48_000)[0] / 9, 48_000)
+    else:
+        form, codec = {".m4a": ("mp4", "aac"), ".mka": ("matroska", "libopus")}[whole.suffix]
+        make_video(whole, 20.0, codec=None, sound=codec, form=form, early_index=form == "mp4")
+    path = cut(whole, tmp_path / f"cut{whole.suffix}", 0.6)
+    found, rate = audio.load(path)
+    seconds = found.shape[1] / rate
+    assert 11 < seconds < 13
+    first, rest = audio.load(path, 0.0, 10.0)[0], audio.load(path, 10.0, 13.0)[0]
+    assert first.shape[1] / rate == pytest.approx(10.0, abs=0.03)
+    assert rest.shape[1] / rate == pytest.approx(seconds - 10, abs=0.03)
+    if whole.suffix == ".flac":
+        np.testing.assert_array_equal(np.concatenate([first, rest], axis=1), found)
+        np.testing.assert_array_equal(found, audio.load(whole)[0][:, : found.shape[1]])
+    if whole.suffix in (".flac", ".mp3"):
+        assert audio.duration(path) == pytest.approx(seconds)
+    with pytest.raises(DocumentError, match=path.name):
+        audio.load(path, 15.0, 20.0)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_in_workers_the_library_is_silent(
+    inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of an MP3 that is cut off it has something to say at each seek."""
+    monkeypatch.setattr(worker, "_inside", inside)
+    soundfile.write(tmp_path / "a.mp3", noise(20 * 16_000)[0] / 9, 16_000)
+    audio.load(cut(tmp_path / "a.mp3", tmp_path / "cut.mp3", 0.6), 5.0, 8.0)
+    print("the test's own", file=sys.stderr)
+    said = capfd.readouterr().err
+    assert said.endswith("the test's own\n") and ("Warning: Xing" in said) is not inside
 
 
 def test_what_holds_no_sound(tmp_path: Path) -> None:

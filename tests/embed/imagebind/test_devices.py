@@ -88,7 +88,7 @@ def test_a_device_that_is_not_there_is_named(model: Installed) -> None:
         pytest.raises(MissingCapabilityError, match="cuda:97 is not there") as caught,
     ):
         devices.encode("imu", [item("imu", 1)])
-    assert "--device cpu" in caught.value.hint
+    assert "BINDERY_COMPUTE__DEVICE=cpu" in caught.value.hint
 
 
 def test_closing_ends_the_processes(model: Installed) -> None:

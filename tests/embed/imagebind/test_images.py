@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -213,3 +214,39 @@ def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert (official(open_image(tmp_path / "a.gif")) == (255, 0, 0)).all()
+
+
+def test_pillow_keeps_its_guard_for_everybody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook that uses the model opens pictures of its own."""
+    path = tmp_path / "huge.png"
+    path.write_bytes(empty_png(30_000, 30_000))
+    guard = 89_478_485
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", guard)  # Pillow's own, which tests of partition took away
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # and ours warns of nothing
+        assert images.image_size(path, max_pixels=10**9) == (30_000, 30_000)
+        with pytest.raises(DocumentError, match="30000 x 30000"):
+            open_image(path)
+    assert guard == Image.MAX_IMAGE_PIXELS
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+
+
+def test_a_picture_that_a_plugin_itself_refuses_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.webp"
+    Image.new("RGB", (60, 40)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DocumentError, match=r"a\.webp") as caught:
+        open_image(path)
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize("form", ["AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+def test_every_format_opens_as_pillow_opens_it(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)).save(path, form)
+    with Image.open(path) as expected, images.opened(path, 600) as found:
+        assert found.format == expected.format == form
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+        file = found.fp  # type: ignore[attr-defined]  # of the class for files
+    assert file is None or file.closed

@@ -125,11 +125,26 @@ def test_download(server: FakeServer, models: Path) -> None:
     with listening(events.append):
         path = fetch.fetch(server.url, models)
     assert path == models / "downloads" / FILE and path.read_bytes() == CONTENT
-    assert [entry.name for entry in path.parent.iterdir()] == [FILE]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [FILE, f"{FILE}.json"]
     assert ranges(server) == [None] and server.requests[0][1]["accept-encoding"] == "identity"
     labels = [event.label for event in events if event.kind == "phase"]
     assert labels and re.fullmatch(r"downloaded 0\.00 of 0\.00 GB, 100%, [\d.]+ MB/s", labels[-1])
     assert fetch.fetch(server.url, models) == path and len(server.requests) == 1  # it is there
+    fetch.discard(models)
+    assert not path.parent.exists()
+
+
+def test_a_complete_file_of_another_address_is_not_taken(server: FakeServer, models: Path) -> None:
+    path = fetch.fetch(server.url, models)
+    other, server.content = f"{server.url}?other", CONTENT[::-1]
+    server.script = ["hang up", 404]
+    with pytest.raises(BinderyError, match="the server answered 404"):
+        fetch.fetch(other, models, Pauses())
+    assert not path.exists()  # the description is of the other one already
+    assert fetch.fetch(other, models, Pauses()).read_bytes() == CONTENT[::-1]
+    (models / "downloads" / f"{FILE}.json").unlink()  # whose file this is, nobody knows
+    server.content, server.requests = CONTENT, []
+    assert fetch.fetch(server.url, models).read_bytes() == CONTENT and len(server.requests) == 1
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server: FakeServer, models: Path) -> None:
@@ -235,9 +250,24 @@ def test_what_is_not_tried_again(server: FakeServer, models: Path, monkeypatch: 
 def test_nobody_answers(models: Path) -> None:
     with socket.socket() as taken:  # bound and not listening
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(BinderyError, match="keeps failing: the connection failed, ConnectError"):
+        with pytest.raises(BinderyError, match="cannot be reached: the connection failed, ConnectError") as caught:
             fetch.fetch(f"http://127.0.0.1:{taken.getsockname()[1]}/", models, pauses := Pauses())
+    assert pauses.seconds == [2.0] and "bindery models add imagebind" in caught.value.hint
+    assert not (models / "downloads").exists()
+
+
+def test_a_server_that_goes_away_is_waited_for(server: FakeServer, models: Path) -> None:
+    server.script = ["hang up"]
+    pauses = Pauses()
+
+    def leave(seconds: float) -> None:
+        pauses(seconds)
+        server.socket.close()
+
+    with pytest.raises(BinderyError, match="keeps failing: the connection failed, ConnectError"):
+        fetch.fetch(server.url, models, leave)
     assert pauses.seconds == [2.0, 4.0, 8.0, 16.0, 30.0]
+    assert (models / "downloads" / f"{FILE}.part").read_bytes() == CONTENT[: len(CONTENT) // 2]
 
 
 def test_one_download_at_a_time(server: FakeServer, models: Path) -> None:
@@ -328,6 +358,8 @@ def test_another_folder_by_option(command: Command, models: Path, tmp_path: Path
 def test_errors_are_raised_for_the_command_to_tell(command: Command, models: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         command("add", "imagebind", str(tmp_path / "nowhere.pth"))
+    with pytest.raises(UsageError, match="is a folder"):
+        command("add", "imagebind", str(tmp_path))
     (tmp_path / "page.pth").write_text("<html>")
     with pytest.raises(BinderyError, match=r"page\.pth is not a checkpoint of ImageBind"):
         command("add", "imagebind", str(tmp_path / "page.pth"))
@@ -350,7 +382,10 @@ def test_fetch(command: Command, models: Path, tiny_server: FakeServer) -> None:
     assert "non-commercial" in command.error and "bindery: downloaded" in command.error
     assert installed.require(models).sha256 == found["sha256"]
     assert [path.name for path in (models / "downloads").iterdir()] == ["imagebind_huge.json"]
-    command("fetch", "imagebind", "--url", tiny_server.url, "--accept-license", "--keep")
+    asked = len(tiny_server.requests)
+    assert command.json("fetch", "imagebind", "--url", tiny_server.url)["model"] == found
+    assert "imagebind is installed already" in command.error and len(tiny_server.requests) == asked
+    command("fetch", "imagebind", "--url", tiny_server.url, "--accept-license", "--keep", "--force")
     assert (models / "downloads" / FILE).read_bytes() == tiny_server.content
 
 

@@ -19,6 +19,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from tasks import progress
 from tasks.embed import spaces
 from tasks.embed.imagebind.space import ImageBindSpace
 from tasks.embed.media import MediaItem, Medium, modality_of
@@ -26,7 +27,9 @@ from tasks.errors import DocumentError, LakeError, MissingCapabilityError, Usage
 from tasks.index import open_reader
 from tasks.lake import current_release
 from tasks.rows import Modality, VectorRow, vectors_from_table
+from tests.embed.imagebind.fixtures import cut
 from tests.embed.imagebind.tiny import install_tiny
+from tests.files import make_video
 from tests.pipeline import ingest, inline, opened, statuses
 
 FILES: dict[str, Modality] = {
@@ -134,8 +137,7 @@ def test_what_is_embedded(lake: Path) -> None:
             ]
         )
     )
-    assert {item.row.modality for item in rows if item.row.view == "summary"} == {"text"}
-    assert {item.row.view for item in rows} == {"raw", "summary"}
+    assert {item.row.view for item in rows} == {"raw"}  # no file here says anything in words of its own
     boxes = [item.row.box for item in rows if item.name == "wide.png" and item.row.view == "raw"]
     assert sum(box is None for box in boxes) == 2
     lefts = sorted(box.x0 for box in boxes if box)
@@ -158,7 +160,7 @@ def test_each_modality_finds_each_as_brute_force_does(lake: Path, media: Path, n
 
     query = space().embed_file(FILES[name], str(media / name))
     rows = held(lake)
-    if name not in ("wide.png", "long.wav"):  # of those, parts are in the lake
+    if name != "long.wav":  # of that, parts are in the lake
         own = [float(item.row.vector @ query) for item in rows if item.name == name and item.row.view == "raw"]
         assert max(own) == pytest.approx(1, abs=1e-4)
     asked = Query.of(files={FILES[name]: [str(media / name)]})
@@ -249,8 +251,13 @@ def test_a_lake_is_not_mixed_from_two_models(media: Path, tmp_path: Path, monkey
         (other / "tone.wav").write_bytes((media / "tone.wav").read_bytes())
         ingest([other], lake, spaces=["imagebind"])
         monkeypatch.setattr("tasks.embed.imagebind.space.VERSION", 100)
-        with pytest.raises(LakeError, match="1 documents of other sources"):
-            ingest([docs], lake, spaces=["imagebind"], restage=True)
+        (docs / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")  # a failure beside it changes nothing
+        ingest([docs], lake, spaces=["imagebind"], restage=True)
+        assert {item.name for item in held(lake)} == {"walk.imu.npy"}  # the other's are of another model
+        release = current_release(opened(lake).storage)
+        assert (release.counts["documents"], release.counts["documents_imagebind"]) == (2, 1)
+        ingest([docs, other], lake, spaces=["imagebind"], restage=True)
+        assert {item.name for item in held(lake)} == {"walk.imu.npy", "tone.wav"}
 
 
 def test_vectors_of_a_space_that_was_left_out_keep_their_model(
@@ -261,7 +268,10 @@ def test_vectors_of_a_space_that_was_left_out_keep_their_model(
     (docs / "walk.imu.npy").write_bytes((media / "walk.imu.npy").read_bytes())
     with inline():
         ingest([docs], lake)
-        ingest([docs], lake, spaces=["minilm"])
+        notes: list[str] = []
+        with progress.listening(lambda event: notes.append(event.label)):
+            ingest([docs], lake, spaces=["minilm"])
+        assert "space imagebind is not chosen: it leaves the release for all readers" in notes
         assert set(current_release(opened(lake).storage).spaces) == {"minilm"}
         monkeypatch.setattr("tasks.embed.imagebind.space.VERSION", 99)
         with pytest.raises(LakeError, match="another model"):
@@ -341,6 +351,28 @@ def test_odd_media_are_embedded_and_broken_ones_take_nothing_with_them(media: Pa
     rows = held(lake)
     assert {item.name for item in rows if item.row.view == "raw"} == {*good, *odd}
     assert np.isfinite([item.row.vector for item in rows]).all()
+
+
+def test_of_recordings_that_are_cut_off_every_window_is_embedded(tmp_path: Path) -> None:
+    docs, lake, made = tmp_path / "docs", tmp_path / "lake", tmp_path / "made"
+    docs.mkdir()
+    made.mkdir()
+    sound = np.random.default_rng(0).normal(0, 0.1, 30 * 8000)
+    soundfile.write(made / "a.flac", sound, 8000)
+    soundfile.write(made / "a.mp3", sound, 8000)
+    make_video(made / "a.m4a", 30.0, codec=None, sound="aac", form="mp4", early_index=True)
+    make_video(made / "a.mp4", 30.0, codec="libx264", early_index=True)
+    for path in made.iterdir():
+        cut(path, docs / path.name, 0.85 if path.suffix == ".mp4" else 0.6)
+    soundfile.write(docs / "four-samples.wav", sound[:4], 16_000)
+    report = ingest([docs], lake, spaces=["imagebind"])
+    assert set(statuses(report, docs).values()) == {"new"}, [source.error for source in report.sources]
+    told = " ".join(report.warnings)
+    assert all(f"{path.name}" in told for path in made.iterdir()) and told.count("it may be cut off") == 4
+    rows = [item.name for item in held(lake) if item.row.view == "raw"]
+    assert {name: rows.count(name) for name in rows} == {
+        "a.flac": 2, "a.mp3": 2, "a.m4a": 2, "a.mp4": 3, "four-samples.wav": 1,
+    }  # fmt: skip
 
 
 def np_bytes(array: np.ndarray) -> bytes:

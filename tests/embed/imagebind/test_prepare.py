@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from tasks import recordings
 from tasks.embed.imagebind import audio, images, prepare, sensors, video
 from tasks.embed.media import MediaItem
 from tasks.errors import DocumentError
@@ -152,11 +153,15 @@ def test_errors_name_the_file_and_travel(tmp_path: Path) -> None:
         assert error.hint
 
 
-@pytest.mark.parametrize(("name", "samples"), [("silence.wav", 48_000), ("brief.wav", 1_600), ("blip.wav", 10)])
+@pytest.mark.parametrize(
+    ("name", "samples"), [("silence.wav", 48_000), ("brief.wav", 1_600), ("blip.wav", 10), ("click.wav", 4)]
+)
 def test_silence_and_short_sounds_have_finite_clips(name: str, samples: int, tmp_path: Path) -> None:
     path = make_wav(tmp_path / name, samples / 16_000, level=0)
     found = one("audio", path)
     assert found.shape == (3, 1, 128, 204) and np.isfinite(found).all()
+    ((start, end),) = recordings.windows(samples / 16_000, 10.0, 5000)  # as the pipeline asks for it
+    np.testing.assert_array_equal(one("audio", path, start, end), found)
 
 
 def test_the_smallest_picture() -> None:
@@ -175,3 +180,17 @@ def test_workers_do_not_load_torch() -> None:
     paths = [str(PRE / name) for name in ("syn_229x224.png", "syn_3.1s_8k.wav", VIDEO)]
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_fork_server_has_what_workers_decode_with() -> None:
+    """Else each worker imports it again."""
+    code = (
+        "import sys; import tasks.partition.preload; loaded = set(sys.modules)\n"
+        "from tasks.embed.imagebind import prepare; from tasks.embed.media import MediaItem\n"
+        "for modality, name in zip(('image', 'audio', 'video'), sys.argv[1:]):\n"
+        "    prepare.prepare([MediaItem(modality, name)])\n"
+        "print(sorted({name for name in set(sys.modules) - loaded if not name.startswith('tasks.')}))\n"
+    )
+    paths = [str(PRE / name) for name in ("syn_229x224.png", "syn_3.1s_8k.wav", VIDEO)]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[]\n")

@@ -237,7 +237,7 @@ def test_wrong_shapes(load: str, shape: tuple[int, ...], tmp_path: Path) -> None
 def test_a_coloured_map_is_no_depth(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "colour.png")
     error = refused(sensors.load_depth, tmp_path / "colour.png")
-    assert error.code == "wrong_shape" and "(20, 30, 3)" in error.message
+    assert error.code == "wrong_shape" and "one channel, found 3 (RGB)" in error.message
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_header_that_claims_too_much_is_refused_before_reading(tmp_path: Path)
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": (200_000, 200_000)}
         )
-    assert refused(sensors.load_depth, path).code == "malformed"  # the file is too short for it
+    assert refused(sensors.load_depth, path).code == "too_large"
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size + 4 * 200_000**2)  # sparse: takes no room on the disk
     error = refused(sensors.load_depth, path)

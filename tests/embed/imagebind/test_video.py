@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks import worker
 from tasks.embed.imagebind import containers, video
 from tasks.embed.imagebind.video import VideoInfo
 from tasks.errors import DocumentError
@@ -202,3 +203,20 @@ def test_what_holds_no_film(tmp_path: Path) -> None:
 
 def test_a_film_with_sound_says_so(tmp_path: Path) -> None:
     assert video.describe(make_video(tmp_path / "film.mp4", 1.0, sound="aac")).has_audio
+
+
+def test_of_a_film_that_is_cut_off_there_is_what_came_before(tmp_path: Path) -> None:
+    whole = make_video(tmp_path / "whole.mp4", 20.0, codec="libx264", early_index=True)
+    path = cut(whole, tmp_path / "cut.mp4", 0.8)  # a second packet of the last frame is gone
+    found, expected = video.load(path, 0.0, 10.0), video.load(whole, 0.0, 10.0)
+    np.testing.assert_array_equal(found, expected)
+    last = video.load(path, 10.0)
+    assert last.shape == expected.shape and np.isfinite(last).all()
+    np.testing.assert_array_equal(last[0], video.load(whole, 10.0)[0])
+
+
+@pytest.mark.parametrize(("inside", "threads"), [(True, 1), (False, 0)])
+def test_a_worker_decodes_in_one_thread(inside: bool, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_inside", inside)
+    with containers.opened(PRE / VIDEO) as container:
+        assert video._stream(container, PRE / VIDEO).codec_context.thread_count == threads

@@ -5,10 +5,12 @@ from __future__ import annotations
 import collections
 import hashlib
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,13 @@ class Payload:
         return Path.touch, (self.target,)
 
 
+class Command:
+    """Of a module that torch knows to be dangerous, which it says in other words."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("false",)
+
+
 def without(key: str) -> Callable[[dict[str, Any]], object]:
     return lambda state: {name: value for name, value in state.items() if name != key}
 
@@ -180,6 +189,7 @@ def test_checkpoints_of_something_else(
     with pytest.raises(BinderyError, match=message) as caught:
         weights.convert(tiny_pth, models)
     assert caught.value.code == "checkpoint" and str(tiny_pth) in caught.value.message and caught.value.hint
+    assert "give the sizes" not in caught.value.hint  # they are there
     assert tree(models) == before
 
 
@@ -187,8 +197,15 @@ def test_code_in_a_checkpoint_is_not_run(models: Path, tiny_pth: Path, tmp_path:
     for legacy in (False, True):
         state = {**state_dict(), "payload": Payload(tmp_path / "was-run")}
         torch.save(state, tiny_pth, _use_new_zipfile_serialization=not legacy)
-        with pytest.raises(BinderyError, match="holds pickled code or objects, which are never run"):
+        with pytest.raises(BinderyError, match=r"it holds code, which is not run$"):
             weights.convert(tiny_pth, models)
+        torch.save({"command": Command()}, tmp_path / "command.pth", _use_new_zipfile_serialization=not legacy)
+        with pytest.raises(BinderyError, match=r"it holds code, which is not run$"):
+            weights.convert(tmp_path / "command.pth", models)
+        (tmp_path / "new.pth").write_bytes(pickle.dumps({"command": Command()}, protocol=4))
+        with warnings.catch_warnings(), pytest.raises(BinderyError, match=r"may hold code, which is not run$"):
+            warnings.simplefilter("error")
+            weights.convert(tmp_path / "new.pth", models)
     assert not (tmp_path / "was-run").exists()
     torch.load(tiny_pth, weights_only=False)  # the payload works: it is the loading that is safe
     assert (tmp_path / "was-run").exists()
