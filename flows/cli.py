@@ -1,8 +1,8 @@
 """The `bindery` command: parses, calls a flow or a task, prints.
 
 stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
-Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached, 5 lake busy, 6 gate not
-met (4 and 6 belong to commands of later versions).
+Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached and documents left for the
+next run, 5 lake busy, 6 gate not met (which belongs to commands of later versions).
 Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tasks.report.run import RunReport
 
 QUARANTINED = 3
+BUDGET_REACHED = 4
 INTERRUPTED = 130
 _DEBUG = bool(os.environ.get("BINDERY_DEBUG"))
 
@@ -55,7 +56,9 @@ app.command("flows.models_cli:models_app", name="models", help="What models are 
 def ingest(
     *sources: str,
     lake: Lake = None,
-    profile: Annotated[Profile | None, Parameter(help="local needs no key, server or download.")] = None,
+    profile: Annotated[
+        Profile | None, Parameter(help="local needs no key, server or download; openai: summaries by a model.")
+    ] = None,
     dry_run: Annotated[bool, Parameter(negative=(), help="Print the plan and stop; nothing is changed.")] = False,
     checksum: Annotated[bool, Parameter(negative=(), help="Read every file; do not trust size and time.")] = False,
     restage: Annotated[bool, Parameter(negative=(), help="Redo documents whose settings or software changed.")] = False,
@@ -65,6 +68,8 @@ def ingest(
         list[str] | None,
         Parameter(negative=(), help="Embed in these spaces only. [default: all whose models are installed]"),
     ] = None,
+    max_spend: Annotated[float | None, Parameter(help="Dollars that LLM calls of this run may cost.")] = None,
+    max_tokens: Annotated[int | None, Parameter(help="Tokens that LLM calls of this run may take.")] = None,
     json: Json = False,
     changed_only: Annotated[bool, Parameter(negative=(), help="With --json: leave out what did not change.")] = False,
 ) -> int:
@@ -80,6 +85,7 @@ def ingest(
     if not sources:
         raise UsageError("no SOURCE given", "bindery ingest FOLDER")
     from tasks.report.run import plan_lines, preview_report
+    from tasks.report.spend import estimate_line
 
     if dry_run:
         from tasks import ingest as run
@@ -87,28 +93,30 @@ def ingest(
         started = time.monotonic()
         options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
         with terminal.progress():
-            plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
+            plan, release, cost = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
+        report = preview_report(plan, release, time.monotonic() - started, cost)
         if json:
-            terminal.print_json(_ingest_json(preview_report(plan, release, time.monotonic() - started), changed_only))
+            terminal.print_json(_ingest_json(report, changed_only))
         else:
-            print("\n".join(plan_lines(plan)))
+            print("\n".join([*plan_lines(plan), *([estimate_line(cost)] if cost else [])]))
         return 0
     report = _run_ingest(
         list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,
-        allow_mass_delete=allow_mass_delete, spaces=space,
+        allow_mass_delete=allow_mass_delete, spaces=space, max_spend=max_spend, max_tokens=max_tokens,
     )  # fmt: skip
     if json:
         terminal.print_json(_ingest_json(report, changed_only))
     else:
         terminal.print_run(report)
-    return QUARANTINED if report.quarantined else 0
+    return _exit_code(report)
 
 
 def _run_ingest(sources: list[str], **options: Any) -> RunReport:
     """Fail on what can be known before a server is started, then run the flow in this process."""
     from tasks.ingest import preflight
 
-    preflight(sources, options.get("lake"), options.get("profile"), options.get("spaces"))
+    given = ("lake", "profile", "spaces", "max_spend", "max_tokens")
+    preflight(sources, **{name: options[name] for name in given if name in options})
     # What goes wrong is raised and told once, by `run`; Prefect would also log it with a trace.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if _DEBUG else "CRITICAL")
     with terminal.progress():
@@ -227,6 +235,12 @@ def quarantine_retry(*sources: str, lake: Lake = None, json: Json = False) -> in
         terminal.print_json(_ingest_json(report, changed_only=True))
     else:
         terminal.print_run(report)
+    return _exit_code(report)
+
+
+def _exit_code(report: RunReport) -> int:
+    if report.left:
+        return BUDGET_REACHED
     return QUARANTINED if report.quarantined else 0
 
 

@@ -52,25 +52,31 @@ def ingest(
     allow_mass_delete: bool = False,
     only: list[str] | None = None,
     spaces: list[str] | None = None,
+    max_spend: float | None = None,
+    max_tokens: int | None = None,
 ) -> RunReport:
     """Bring the index up to date with these sources and publish a release.
 
     Args:
         sources: files and folders; what was published from below them and is no longer there is removed.
         lake: the folder that holds everything bindery keeps.
-        profile: `local` needs no key, server or download.
+        profile: `local` needs no key, server or download; `openai` has summaries written by a model.
         checksum: read every file instead of trusting its size and time stamp.
         restage: also redo documents whose settings, models or software changed.
         prune: remove sources that are gone.
         allow_mass_delete: allow that more than a fifth of a root's documents is removed.
         only: restrict the run to these files below the sources.
         spaces: the embedding spaces; every one whose model is at hand where none is named.
+        max_spend: dollars that this run may spend on LLM calls; what then has no summary is left for the next run.
+        max_tokens: the same in tokens.
 
     Returns:
         The report of the run, as also kept in the lake under `runs/`.
     """
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
-    with run.session(sources, options, lake=lake, profile=profile, spaces=spaces) as session:
+    with run.session(
+        sources, options, lake=lake, profile=profile, spaces=spaces, max_spend=max_spend, max_tokens=max_tokens
+    ) as session:
         plan = session.plan()
         create_markdown_artifact(plan_markdown(plan), key="bindery-plan", description="What this run will do")
         chains: list[list[PrefectFuture[Shard]]] = []

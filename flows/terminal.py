@@ -55,6 +55,10 @@ def print_run(report: RunReport) -> None:
             note(f". {source.source}: skipped, {source.reason}")
     for warning in report.warnings:
         note(f"  {warning}")
+    if report.left:
+        left = next(source for source in report.sources if source.status == "left")
+        note(f"… {_plural(report.left, 'source')} left for the next run: {left.reason}")
+        note("  → what is answered is kept: run again to go on from here, with more or no budget")
     if report.counts["restage_pending"]:
         note(f"^ {report.counts['restage_pending']} documents are behind the settings; --restage redoes them")
     for line in report.summary:
@@ -113,6 +117,10 @@ def print_status(found: Mapping[str, Any]) -> None:
     print(f"quarantine {found['quarantine']}")
     if found["writer"]:
         print(f"writer     {found['writer']}")
+    if found["spend"]:
+        from tasks.report.spend import Spending, spend_line
+
+        print(f"spent      {spend_line([Spending.model_validate(each) for each in found['spend']])}")
     if found["last_run"]:
         print(f"last run   {found['last_run']['run']}: {found['last_run']['headline']}")
 

@@ -12,31 +12,52 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from tasks import recipes
 from tasks.containers import run_scratch
 from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
+from tasks.llm.account import Account
+from tasks.llm.ledger import Budget
 from tasks.recipes import Recipes
 from tasks.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """All that a task needs to know of its run. `capabilities` were resolved once, by the flow."""
+    """All that a task needs to know of its run. `capabilities` were resolved once, by the flow; the caps are what its
+    LLM calls may cost, in dollars and tokens."""
 
     run: str
     settings: Settings
     capabilities: Mapping[str, str]
+    max_spend: Decimal | None = None
+    max_tokens: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
+    """`llm` is there in the openai profile."""
+
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
+    llm: Account | None = None
+
+    def stop(self) -> None:
+        """End what is going on for the run, soon."""
+        if self.llm is not None:
+            self.llm.stop()
+        self.workers.close()
+
+    def close(self) -> None:
+        """End it, and keep the answers that are on their way."""
+        self.stop()
+        if self.llm is not None:
+            self.llm.close()
 
 
 class RunEndedError(BinderyError):
@@ -56,13 +77,20 @@ def context_of(spec: RunSpec) -> Context:
         if spec.run in _ended:
             raise _ended[spec.run] or RunEndedError(f"run {spec.run} has ended", "start a new run")
         if spec.run not in _open:
+            lake = open_lake(spec.settings.lake)
             _open[spec.run] = Context(
                 spec,
-                open_lake(spec.settings.lake),
+                lake,
                 recipes.resolve(spec.settings, spec.capabilities),
                 Workers(spec.settings.limits),
+                _account(spec, lake) if spec.settings.profile == "openai" else None,
             )
         return _open[spec.run]
+
+
+def _account(spec: RunSpec, lake: Lake) -> Account:
+    budget = Budget(spec.max_spend, spec.max_tokens)
+    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget)
 
 
 @contextlib.contextmanager
@@ -74,7 +102,7 @@ def run_context(spec: RunSpec) -> Iterator[Context]:
             yield context
         finally:
             _end(spec, None)
-            context.workers.close()
+            context.close()
 
 
 @contextlib.contextmanager
@@ -91,7 +119,7 @@ def working(spec: RunSpec) -> Iterator[Context]:
         raise
     except Exception as error:
         _end(spec, error)
-        context.workers.close()
+        context.stop()
         raise
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import os
 import resource
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from tasks import progress, recipes
@@ -22,20 +24,25 @@ from tasks.context import Context, RunSpec, run_context
 from tasks.embed import stage_name
 from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
+from tasks.estimate import estimate
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
 from tasks.lease import Lease, require_free
+from tasks.llm import account
+from tasks.llm.ledger import read_ledger
 from tasks.partition.capabilities import resolve_capabilities
 from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_quarantine
 from tasks.quarantine import Quarantine
 from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report, plan_lines
+from tasks.report.spend import Estimate, caps
 from tasks.rows import DocumentRow
 from tasks.settings import Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
 from tasks.stage import Recipe
 from tasks.storage import open_storage
+from tasks.summarize import ask
 from tasks.work import Shard
 
 _UNPACK_SECONDS = 300.0
@@ -49,16 +56,26 @@ def plan_options(
     return PlanOptions(checksum, restage, prune, allow_mass_delete, chosen)
 
 
-def _settings(lake: str | None, profile: str | None, spaces: Sequence[str] | None) -> Settings:
-    return load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
+def _settings(
+    lake: str | None, profile: str | None, spaces: Sequence[str] | None, max_spend: Decimal | None = None
+) -> Settings:
+    settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
+    if settings.profile == "openai":
+        account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    return settings
 
 
 def preflight(
-    sources: Sequence[str], lake: str | None = None, profile: str | None = None, spaces: Sequence[str] | None = None
+    sources: Sequence[str],
+    lake: str | None = None,
+    profile: str | None = None,
+    spaces: Sequence[str] | None = None,
+    max_spend: float | None = None,
+    max_tokens: int | None = None,
 ) -> None:
     """Raise now what a run would end with soon after it has started a server: bad settings, no root, no model, a busy
     lake."""
-    settings = _settings(lake, profile, spaces)
+    settings = _settings(lake, profile, spaces, caps(max_spend, max_tokens)[0])
     for source in sources:
         check_root(root_uri(source))
     storage = open_storage(settings.lake)
@@ -123,7 +140,9 @@ class Session:
         release = publish(lake, self._lease, spec.run, wanted)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         update_quarantine(Quarantine(lake.storage), plan, settled, self._context.recipes, spec.run, now)
-        report = make_report(spec, release, plan, settled, shards, time.monotonic() - self._started, self._memory_mb())
+        seconds = time.monotonic() - self._started
+        spend = read_ledger(lake.storage, spec.run)
+        report = make_report(spec, release, plan, settled, shards, seconds, self._memory_mb(), spend)
         write_report(lake.storage, spec.run, report.model_dump(mode="json"))
         return report
 
@@ -185,13 +204,16 @@ def session(
     lake: str | None = None,
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
+    max_spend: float | None = None,
+    max_tokens: int | None = None,
 ) -> Iterator[Session]:
     """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
-    settings = _settings(lake, profile, spaces)
+    most_spend, most_tokens = caps(max_spend, max_tokens)
+    settings = _settings(lake, profile, spaces, most_spend)
     opened = open_lake(settings.lake, create=True)
     settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
     with opened.lease("ingest") as lease:
-        spec = RunSpec(_run_id(), settings, resolve_capabilities())
+        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens)
         with run_context(spec) as context:
             yield Session(sources, options, context, lease, notes)
 
@@ -202,8 +224,9 @@ def preview(
     lake: str | None = None,
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
-) -> tuple[Plan, Release]:
-    """The plan and the release it starts from, without changing anything; the lake need not exist yet."""
+) -> tuple[Plan, Release, Estimate | None]:
+    """The plan, the release it starts from and what a model's summaries would cost, without changing anything; the
+    lake need not exist yet."""
     settings = _settings(lake, profile, spaces)
     try:
         opened: Lake | None = open_lake(settings.lake)
@@ -215,8 +238,16 @@ def preview(
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        plan = _plan(sources, options, opened, recipes.resolve(settings), workers)
-    return plan, current_release(opened.storage) if opened else NO_RELEASE
+        found = recipes.resolve(settings)
+        plan = _plan(sources, options, opened, found, workers)
+        cost = _estimate(plan, opened, found, workers) if settings.profile == "openai" else None
+    return plan, current_release(opened.storage) if opened else NO_RELEASE, cost
+
+
+def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers) -> Estimate:
+    storage, limits = lake.storage if lake else None, recipe.settings.limits
+    call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
+    return estimate(storage, recipe, plan.work, call)
 
 
 def _plan(

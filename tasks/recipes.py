@@ -14,7 +14,7 @@ from tasks.embed import tag
 from tasks.embed.spaces import at_hand, open_space
 from tasks.errors import MissingCapabilityError
 from tasks.partition.capabilities import resolve_capabilities
-from tasks.rows import DocumentRow, content_id
+from tasks.rows import DocumentRow, StageMark, content_id
 from tasks.settings import Settings
 from tasks.stage import Recipe
 
@@ -45,11 +45,15 @@ class Recipes:
             parts.key == self.partition(media_type).key(document.doc_id, media_type)
             and chunks.key == self.chunk.key(document.doc_id, parts.digest)
             and (self.tag is None or marks[self.tag.stage].key == self.tag.key(chunks.digest))
-            and summaries.key == self.summarize.key(chunks.digest)
+            and summaries.key == self.summarize.key(chunks.digest, *self._tags_digest(marks))
             and all(
                 marks[recipe.stage].key == recipe.key(chunks.digest, summaries.digest) for recipe in self.embed.values()
             )
         )
+
+    def _tags_digest(self, marks: Mapping[str, StageMark]) -> list[str]:
+        """Tags decide what a model is asked about; extractive summaries do not look at them."""
+        return [marks[self.tag.stage].digest] if self.tag and self.settings.profile == "openai" else []
 
     @property
     def _after_chunk(self) -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tasks.errors import MissingCapabilityError, UsageError
@@ -104,11 +105,63 @@ class ComputeSettings(Group):
     decoders: int = Field(default_factory=_usable_cores, ge=1, description="media decoded at the same time")
 
 
+class Price(Group):
+    """What a model costs, in dollars for a million tokens."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(Decimal(0), ge=0)
+    cached: Decimal | None = Field(None, ge=0, description="input read from the endpoint's cache; default: as input")
+
+
+class LlmSettings(Group):
+    """The OpenAI-compatible endpoint of the openai profile, its limits, and what it is asked for.
+
+    Only the models and what shapes a request decide summaries; the endpoint, its limits and prices are in no key.
+    """
+
+    base_url: str | None = Field(None, pattern=r"^https?://", description="default: OpenAI's own")
+    api_key: SecretStr | None = Field(
+        None, exclude=True, repr=False, description="default: OPENAI_API_KEY; in no dump, so in no report"
+    )
+    model: str | None = Field(None, min_length=1)
+    vision_model: str | None = Field(None, min_length=1, description="for pictures; default: model")
+    requests_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    tokens_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    max_in_flight: int = Field(64, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0, description="for one request")
+    temperature: Annotated[float | None, BeforeValidator(lambda value: None if value == "none" else value)] = Field(
+        0.0, ge=0, le=2, description="none: the model's own, as some models demand"
+    )
+    max_output_tokens: int = Field(700, ge=64, description="of one answer")
+    max_characters: int = Field(1200, ge=80, description="of one summary with its keywords and data")
+    image_px: int = Field(1024, ge=64, le=4096, description="long side of pictures as they are sent")
+    skip_tags: tuple[str, ...] = Field(("decoration", "logo"), description="pictures so tagged are not sent")
+    prices: dict[str, Price] = Field({}, description="model -> price, instead of the published one")
+    allow_unknown_price: bool = False
+
+    def key(self) -> SecretStr | None:
+        """The endpoint's key: the setting, or what OpenAI's own tools use."""
+        theirs = os.environ.get("OPENAI_API_KEY")
+        return self.api_key or (SecretStr(theirs) if theirs else None)
+
+    def model_of(self, kind: Kind) -> str:
+        """The model that is asked about chunks of this kind. Raises MissingCapabilityError where none is configured."""
+        found = (self.vision_model if kind == "image" else None) or self.model
+        if found is None:
+            raise MissingCapabilityError("the openai profile needs a model", "set llm.model (BINDERY_LLM__MODEL)")
+        return found
+
+
 class Settings(BaseSettings):
     """Everything a run was asked to do; stored in its report."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BINDERY_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file="bindery.toml"
+        env_prefix="BINDERY_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        toml_file="bindery.toml",
+        hide_input_in_errors=True,  # one of them may be a key
     )
 
     lake: str = DEFAULT_LAKE
@@ -120,6 +173,7 @@ class Settings(BaseSettings):
     embed: EmbedSettings = EmbedSettings()
     tag: TagSettings = Field(default_factory=TagSettings)
     compute: ComputeSettings = Field(default_factory=ComputeSettings)
+    llm: LlmSettings = Field(default_factory=LlmSettings)
     limits: Limits = Field(default_factory=Limits)
 
     @classmethod
@@ -152,13 +206,20 @@ def load_settings(**overrides: Any) -> Settings:
             f"setting {name!r} is not valid: {first['msg']}", "see `bindery.toml`, BINDERY_* or the flags"
         ) from error
     if settings.profile == "openai":
-        raise MissingCapabilityError(
-            "the openai profile is not part of this version: summaries and answers by an LLM come later",
-            "use --profile local",
-        )
+        _check_endpoint(settings.llm)
     if "://" not in settings.lake:
         settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
     return settings
+
+
+def _check_endpoint(llm: LlmSettings) -> None:
+    missing = [] if llm.model else ["a model (llm.model, BINDERY_LLM__MODEL)"]
+    if not llm.base_url and not llm.key():
+        missing.append("an endpoint: a key (OPENAI_API_KEY, BINDERY_LLM__API_KEY) or llm.base_url")
+    if missing:
+        raise MissingCapabilityError(
+            f"the openai profile needs {' and '.join(missing)}", "configure it, or use --profile local"
+        )
 
 
 def _refuse_unknown_variables() -> None:

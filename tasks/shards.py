@@ -22,12 +22,14 @@ from tasks.embed.tag import tag_shard
 from tasks.embed.vectors import Lookup
 from tasks.errors import BinderyError, DocumentError
 from tasks.index.known import known_vectors
+from tasks.llm.errors import BudgetReachedError
 from tasks.partition import partition_document
 from tasks.stage import StageRef
-from tasks.summarize import summarize_document
-from tasks.work import DocumentState, Failure, Shard
+from tasks.summarize import look, summarize_document, summarize_document_by_llm
+from tasks.work import LEFT, DocumentState, Failure, Shard
 
 _ELEMENTS_PER_PAGE = 20
+_ASKING = 16  # documents of a shard that wait for answers at the same time
 
 
 def partition(spec: RunSpec, shard: Shard) -> Shard:
@@ -92,12 +94,34 @@ def tag(spec: RunSpec, shard: Shard) -> Shard:
 
 
 def summarize(spec: RunSpec, shard: Shard) -> Shard:
+    if spec.settings.profile == "openai":
+        threads = min(spec.settings.llm.max_in_flight, _ASKING)
+        return _each(spec, shard, "summarize", _summarize_by_llm, threads)
+
     def compute(context: Context, state: DocumentState) -> StageRef:
         return summarize_document(
             context.lake.storage, state.ref("chunk"), context.recipes.summarize, spec.settings.summarize
         )
 
     return _each(spec, shard, "summarize", compute, 1)
+
+
+def _summarize_by_llm(context: Context, state: DocumentState) -> StageRef:
+    if context.llm is None:
+        raise AssertionError("the context was opened for another profile")
+    settings, storage = context.spec.settings, context.lake.storage
+    try:
+        return summarize_document_by_llm(
+            storage,
+            state.ref("chunk"),
+            state.ref("tag") if context.recipes.tag else None,
+            context.recipes.summarize,
+            settings,
+            context.llm.answers_for(state.work.doc_id),
+            look(storage, settings, _media_call(context)),
+        )
+    except BudgetReachedError as error:
+        raise DocumentError(LEFT, error.message, error.hint) from error
 
 
 def embed(spec: RunSpec, shard: Shard) -> Shard:

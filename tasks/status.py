@@ -9,6 +9,7 @@ from typing import Any
 from tasks.lake import current_release, last_report, open_lake
 from tasks.lease import current_holder
 from tasks.quarantine import Quarantine, Record
+from tasks.storage import Storage
 
 
 def lake_status(uri: str) -> dict[str, Any]:
@@ -27,7 +28,16 @@ def lake_status(uri: str) -> dict[str, Any]:
         "quarantine": len(Quarantine(lake.storage).records),
         "writer": f"{holder.purpose}, process {holder.pid} on {holder.host}" if holder else None,
         "last_run": _last_run(report) if report else None,
+        "spend": _spend(lake.storage),
     }
+
+
+def _spend(storage: Storage) -> list[dict[str, Any]]:
+    """What all runs paid for LLM calls, by stage and model."""
+    from tasks.llm.ledger import read_ledger
+    from tasks.report.spend import totals
+
+    return [each.model_dump() for each in totals(read_ledger(storage))]
 
 
 def _last_run(report: dict[str, Any]) -> dict[str, Any]:

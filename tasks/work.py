@@ -12,6 +12,7 @@ from tasks.stage import StageRef
 _SHARD_BYTES = 8 * 1024**2
 _SHARD_DOCUMENTS = 32
 _MAX_SHARDS = 200
+LEFT = "budget"  # the code of what is no failure: the run may spend no more
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Failure:
 
     stage: str
     error: DocumentError
+
+    @property
+    def left(self) -> bool:
+        """Whether it was only left for the next run."""
+        return self.error.code == LEFT
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

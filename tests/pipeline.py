@@ -84,9 +84,10 @@ def ingest_planned(
     allow_mass_delete: bool = False,
     only: Sequence[str] | None = None,
     spaces: Sequence[str] | None = None,
+    **llm: Any,
 ) -> tuple[Plan, RunReport]:
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
-    with run.session([str(source) for source in sources], options, lake=str(lake), spaces=spaces) as session:
+    with run.session([str(source) for source in sources], options, lake=str(lake), spaces=spaces, **llm) as session:
         plan = session.plan()
         done = []
         for shard in make_shards(plan.work):

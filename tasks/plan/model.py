@@ -12,7 +12,7 @@ from tasks.rows import DocumentRow, SourceRow
 from tasks.sources import below
 from tasks.work import DocumentWork
 
-Status = Literal["new", "changed", "moved", "unchanged", "gone", "restaged", "skipped", "quarantined"]
+Status = Literal["new", "changed", "moved", "unchanged", "gone", "restaged", "skipped", "quarantined", "left"]
 
 MARKS: Mapping[Status, str] = {
     "new": "+",
@@ -23,6 +23,7 @@ MARKS: Mapping[Status, str] = {
     "quarantined": "!",
     "unchanged": "=",
     "skipped": ".",
+    "left": "…",
 }
 
 
@@ -67,8 +68,8 @@ class Candidate:
 class PlannedSource:
     """One line of the plan. `row` is what the source becomes if its document succeeds, `previous` what it is now.
 
-    `stage` is where a quarantined one failed, `known` says that it is not attempted again; `moved_from` is the earlier
-    uri of a moved source.
+    `stage` is where a quarantined one failed, or one that is left for the next run stopped; `known` says that it is not
+    attempted again; `moved_from` is the earlier uri of a moved source.
     """
 
     status: Status
@@ -86,7 +87,7 @@ class PlannedSource:
 
     @property
     def skipped_or_failed(self) -> bool:
-        return self.status in ("skipped", "quarantined")
+        return self.status in ("skipped", "quarantined", "left")
 
     def with_status(self, status: Status) -> PlannedSource:
         return dataclasses.replace(self, status=status)
@@ -98,6 +99,9 @@ class PlannedSource:
         return dataclasses.replace(
             self, status="quarantined", reason=error.message, error=error, stage=stage, known=known
         )
+
+    def left(self, reason: str, stage: str) -> PlannedSource:
+        return dataclasses.replace(self, status="left", reason=reason, stage=stage)
 
     @property
     def doc_id(self) -> str:

@@ -28,13 +28,16 @@ class Settled:
 
 
 def settle(plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> Settled:
-    """The plan after the work: failed sources keep what was published for them."""
+    """The plan after the work: sources that failed or are left keep what was published for them."""
     sources: list[PlannedSource] = []
     rows: dict[str, SourceRow] = {row.uri: row for row in plan.untouched}
     for source in plan.sources:
         outcome = outcomes.get(source.row.doc_id) if source.row is not None else None
         if isinstance(outcome, Failure) and not source.skipped_or_failed:
-            source = source.failed(outcome.error, outcome.stage)
+            if outcome.left:
+                source = source.left(outcome.error.message, outcome.stage)
+            else:
+                source = source.failed(outcome.error, outcome.stage)
         sources.append(source)
         row = _published_row(source, plan)
         if row is not None:
@@ -57,7 +60,8 @@ def _published_row(source: PlannedSource, plan: Plan) -> SourceRow | None:
     """The row readers shall see for a source; None where there is nothing to see."""
     if source.status == "gone":
         return None
-    if source.status == "quarantined" and (source.row is None or source.row.doc_id not in plan.published.documents):
+    held_up = source.status in ("quarantined", "left")
+    if held_up and (source.row is None or source.row.doc_id not in plan.published.documents):
         return source.previous
     return source.row
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from tasks.context import RunSpec
 from tasks.lake import Release
 from tasks.plan import MARKS, Plan, PlannedSource, Settled
+from tasks.report.spend import Estimate, Spending, spend_line, totals
 from tasks.work import Shard
+
+if TYPE_CHECKING:
+    from tasks.llm.ledger import SpendRow
 
 SCHEMA_VERSION = 1
 _LISTED = 50
@@ -41,7 +45,10 @@ class SourceReport(BaseModel):
 
 
 class RunReport(BaseModel):
-    """A finished run (or, with `dry_run`, a preview). `counts` has one entry per status, chunk kind and more."""
+    """A finished run (or, with `dry_run`, a preview). `counts` has one entry per status, chunk kind and more.
+
+    `spend` is what this run paid for LLM calls; a preview has an `estimate` instead where a model writes summaries.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run: str
@@ -54,10 +61,17 @@ class RunReport(BaseModel):
     settings: dict[str, Any] = {}
     capabilities: dict[str, str] = {}
     dry_run: bool = False
+    spend: list[Spending] = []
+    estimate: Estimate | None = None
 
     @property
     def quarantined(self) -> int:
         return self.counts["quarantined"]
+
+    @property
+    def left(self) -> int:
+        """Sources that wait for the next run because this one had spent what it may."""
+        return self.counts["left"]
 
     @property
     def summary(self) -> list[str]:
@@ -73,6 +87,7 @@ class RunReport(BaseModel):
             f"{found['sources']} sources in, {found['published']} published: {statuses or 'nothing'}"
             f"; {self.seconds:.1f} s, {self.memory_mb['parent']:.0f} MB, "
             f"largest worker {self.memory_mb['largest_worker']:.0f} MB",
+            *([f"spent: {spend_line(self.spend)}"] if self.spend else []),
         ]
 
     @property
@@ -94,6 +109,7 @@ def make_report(
     shards: Sequence[Shard],
     seconds: float,
     memory_mb: Mapping[str, float],
+    spend: Sequence[SpendRow] = (),
 ) -> RunReport:
     """The report of a run that has published `release`."""
     chunks = {document.doc_id: document.chunks for document in settled.documents}
@@ -113,10 +129,11 @@ def make_report(
         memory_mb={name: round(value, 1) for name, value in memory_mb.items()},
         settings=spec.settings.model_dump(mode="json"),
         capabilities=dict(spec.capabilities),
+        spend=totals(spend),
     )
 
 
-def preview_report(plan: Plan, release: Release, seconds: float) -> RunReport:
+def preview_report(plan: Plan, release: Release, seconds: float, estimate: Estimate | None = None) -> RunReport:
     """The report of a dry run: the statuses that a run would begin with."""
     chunks = {doc_id: document.chunks for doc_id, document in plan.published.documents.items()}
     counts = {**_counts(plan.sources, plan), "to_process": len(plan.work)}
@@ -127,6 +144,7 @@ def preview_report(plan: Plan, release: Release, seconds: float) -> RunReport:
         sources=[_source(source, chunks) for source in plan.sources],
         seconds=round(seconds, 3),
         dry_run=True,
+        estimate=estimate,
     )
 
 

@@ -1,33 +1,36 @@
 """Summarize: a document's chunks in, a short text that stands for each in search out.
 
-Which chunks get one is a setting (`kinds`). The summaries here are extractive: chosen from the chunk's own words on
-this machine, without a model.
+Which chunks get one is a setting (`kinds`). In the local profile they are extractive: chosen from the chunk's own words
+on this machine, without a model. In the openai profile a model writes those of text, tables and pictures.
 """
 
 from __future__ import annotations
 
+import asyncio
 import collections
 from collections.abc import Mapping, Sequence
 
 from tasks import stage
-from tasks.rows import ChunkRow, SummaryRow, digest, from_table, to_table
+from tasks.rows import ChunkRow, SummaryRow, TagRow, digest, from_table, to_table
 from tasks.settings import Settings, SummarizeSettings
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
-from tasks.summarize import extractive
+from tasks.summarize import ask, extractive, llm, pictures
 
 STAGE_VERSION = 1
 
 
 def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:
-    """What decides the summaries besides the chunks. The extractive method uses no capability."""
-    return Recipe(
-        "summarize", STAGE_VERSION, {**settings.summarize.model_dump(mode="json"), "method": extractive.METHOD}, {}
-    )
+    """What decides the summaries besides the chunks. Neither method uses a capability: the model is a setting."""
+    how = settings.summarize.model_dump(mode="json")
+    if settings.profile == "openai":
+        asked = ask.recipe_settings(settings.llm, settings.summarize.kinds)
+        return Recipe("summarize", STAGE_VERSION, {**how, "method": llm.METHOD, "llm": asked}, {})
+    return Recipe("summarize", STAGE_VERSION, {**how, "method": extractive.METHOD}, {})
 
 
 def summarize_chunks(chunks: Sequence[ChunkRow], settings: SummarizeSettings) -> StageOutput:
-    """One summary for each chunk of the kinds asked for, in the chunks' order."""
+    """One extractive summary for each chunk of the kinds asked for, in the chunks' order."""
     wanted = [chunk for chunk in chunks if chunk.kind in settings.kinds]
     rows = [
         SummaryRow(chunk.chunk_id, text, extractive.METHOD)
@@ -38,9 +41,51 @@ def summarize_chunks(chunks: Sequence[ChunkRow], settings: SummarizeSettings) ->
 
 
 def summarize_document(storage: Storage, chunks: StageRef, recipe: Recipe, settings: SummarizeSettings) -> StageRef:
-    """The stage file of summaries for a chunked document."""
+    """The stage file of extractive summaries for a chunked document."""
 
     def compute(key: str) -> StageOutput:
         return summarize_chunks(from_table(stage.load(storage, chunks), ChunkRow), settings)
 
     return stage.run(storage, recipe, (chunks.digest,), compute)
+
+
+def summarize_document_by_llm(
+    storage: Storage,
+    chunks: StageRef,
+    tags: StageRef | None,
+    recipe: Recipe,
+    settings: Settings,
+    answer: llm.Answer,
+    look: llm.Look,
+) -> StageRef:
+    """The stage file of summaries by a model for a chunked document; tags, where there are some, decide as well.
+
+    Runs a loop of its own on the calling thread, on which `answer` is awaited.
+    """
+
+    def compute(key: str) -> StageOutput:
+        rows = from_table(stage.load(storage, chunks), ChunkRow)
+        return asyncio.run(llm.summaries(rows, settings, answer, tags=labels(storage, tags), look=look))
+
+    return stage.run(storage, recipe, llm_inputs(chunks, tags), compute)
+
+
+def llm_inputs(chunks: StageRef, tags: StageRef | None) -> tuple[str, ...]:
+    """The digests that a summary by a model depends on."""
+    return (chunks.digest, tags.digest) if tags else (chunks.digest,)
+
+
+def labels(storage: Storage, tags: StageRef | None) -> dict[str, str]:
+    """The label of each tagged chunk."""
+    return {row.chunk_id: row.label for row in from_table(stage.load(storage, tags), TagRow)} if tags else {}
+
+
+def look(storage: Storage, settings: Settings, call: pictures.Call) -> llm.Look:
+    """Opens a chunk's picture through `call`, which runs a module-level function in a worker process."""
+
+    def seen(chunk: ChunkRow) -> pictures.Seen:
+        path = str(storage.local(chunk.media or ""))
+        found: pictures.Seen = call(pictures.render, path, settings.llm.image_px, settings.partition.max_pixels)
+        return found
+
+    return seen

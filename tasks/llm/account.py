@@ -1,0 +1,111 @@
+"""The endpoint as one run uses it: settings and caps in, answers out, each one's cost put down in the lake's ledger.
+
+One per run and process: all its threads ask through one client, so that one pacer and one budget see every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from decimal import Decimal
+
+from tasks.errors import UsageError
+from tasks.llm.client import Client, Endpoint
+from tasks.llm.errors import StoppedError
+from tasks.llm.ledger import Budget, Ledger
+from tasks.llm.pacer import Pacer, RateLimits
+from tasks.llm.prices import Usage, price, priced
+from tasks.llm.request import Request
+from tasks.llm.responses import Response, Responses
+from tasks.llm.service import Service
+from tasks.llm.spend import Settle, Spend
+from tasks.llm.tokens import prompt_tokens
+from tasks.llm.transport import OPENAI
+from tasks.settings import LlmSettings
+from tasks.storage import Storage
+
+
+def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | None = None) -> None:
+    """Raise UsageError for what would end the run at its first request, or leave its cost unknown."""
+    _endpoint(settings)
+    for model in models:
+        priced(settings, model, Usage())
+        if max_spend is not None and price(model, Usage(), settings.prices, settings.base_url) is None:
+            raise UsageError(
+                f"no price is known for model {model!r}, so --max-spend cannot hold",
+                "set llm.prices, or use --max-tokens",
+                "unknown_price",
+            )
+
+
+class Account:
+    """Of one stage of one run, for any thread. Nothing is sent before the first question."""
+
+    def __init__(self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget) -> None:
+        self._run, self._stage, self._settings, self._budget = run, stage, settings, budget
+        endpoint = _endpoint(settings)
+        limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
+        self._ledger = Ledger.open(storage)
+        self._responses = Responses.open(storage)
+        self._service = _Submitting(
+            lambda: Client(
+                endpoint, self._responses, Pacer(limits), self._spent, tokens=prompt_tokens, reserve=self._reserve
+            )
+        )
+
+    def answers_for(self, doc_id: str) -> Callable[[Request], Awaitable[Response]]:
+        """Asks on behalf of a document, from any event loop."""
+
+        async def answer(request: Request) -> Response:
+            return await asyncio.wrap_future(self._service.submit(request, doc_id))
+
+        return answer
+
+    def stop(self) -> None:
+        """Send nothing more; returns at once, and what is on its way still arrives and is kept."""
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._service.stop()
+
+    def close(self) -> None:
+        self._service.close()
+        self._responses.close()
+        self._ledger.close()
+
+    def _cost(self, spend: Spend) -> tuple[Usage, Decimal | None]:
+        usage = Usage(spend.prompt_tokens, spend.completion_tokens, spend.cached_tokens)
+        return usage, self._price(spend.model, usage)
+
+    def _price(self, model: str, usage: Usage) -> Decimal | None:
+        return price(model, usage, self._settings.prices, self._settings.base_url)
+
+    def _spent(self, spend: Spend) -> None:
+        self._ledger.add(self._run, self._stage, spend.model, spend.owner, *self._cost(spend))
+
+    @contextlib.asynccontextmanager
+    async def _reserve(self, request: Request, prompt: int) -> AsyncIterator[Settle]:
+        most = Usage(prompt, request.sampling.max_tokens)
+        async with self._budget.hold(most.total, self._price(request.model, most)) as settle:
+
+            def settled(spend: Spend) -> None:
+                usage, money = self._cost(spend)
+                settle(usage.total, money)
+
+            yield settled
+
+
+class _Submitting(Service):
+    """A service whose answers can be awaited elsewhere."""
+
+    def submit(self, request: Request, owner: str) -> concurrent.futures.Future[Response]:
+        asked = self._client.answer(request, owner)
+        try:
+            return asyncio.run_coroutine_threadsafe(asked, self._loop)
+        except RuntimeError:  # the loop is closed
+            asked.close()
+            raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+
+
+def _endpoint(settings: LlmSettings) -> Endpoint:
+    return Endpoint(settings.base_url or OPENAI, settings.key(), settings.timeout_seconds)

@@ -1,0 +1,38 @@
+"""Opening a SQLite database that several processes may make at the same moment."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+PATIENCE_SECONDS = 120.0  # how long one process waits while another writes
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """In write-ahead mode, each statement a transaction: it is there when it returns, and survives the process.
+
+    NORMAL means that a power cut can take the last few statements. Any thread may use the connection, one at a time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for its lock where the mode changes: two that make the file at once would fail."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)

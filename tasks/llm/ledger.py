@@ -1,0 +1,241 @@
+"""What was spent and what may be: the ledger of a lake's LLM calls, and the budget of one run.
+
+The ledger has one row per run, stage, model and document, in `responses/ledger.sqlite` beside the responses. Adding to
+it is one statement, so a killed process leaves it whole, and several threads and processes can share it. Money is kept
+as a whole number of picodollars: sums of many small prices stay exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+from tasks.errors import LakeError
+from tasks.llm.database import PATIENCE_SECONDS, connect
+from tasks.llm.errors import BudgetReachedError
+from tasks.llm.prices import Usage
+from tasks.storage import Storage
+
+Settle = Callable[[int, Decimal | None], None]  # tokens and money
+PATH = "responses/ledger.sqlite"
+_PICO = Decimal("1e12")
+_CREATE = """
+create table if not exists spend (
+    run text not null, stage text not null, model text not null, doc_id text not null,
+    calls integer not null, prompt_tokens integer not null, completion_tokens integer not null,
+    cached_tokens integer not null, picodollars integer not null, unpriced integer not null,
+    primary key (run, stage, model, doc_id)
+) without rowid
+"""
+_ADD = """
+insert into spend values (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
+on conflict (run, stage, model, doc_id) do update set
+    calls = calls + 1, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = completion_tokens + excluded.completion_tokens,
+    cached_tokens = cached_tokens + excluded.cached_tokens, picodollars = picodollars + excluded.picodollars,
+    unpriced = unpriced + excluded.unpriced
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpendRow:
+    """What one document cost in one stage of one run. `unpriced` calls are of models whose price nobody knows."""
+
+    run: str
+    stage: str
+    model: str
+    doc_id: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    money: Decimal
+    unpriced: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spent:
+    """A sum of spending."""
+
+    calls: int = 0
+    tokens: int = 0
+    money: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[SpendRow]) -> Self:
+        calls, tokens, money, unpriced = 0, 0, Decimal(0), 0
+        for row in rows:
+            calls += row.calls
+            tokens += row.prompt_tokens + row.completion_tokens
+            money += row.money
+            unpriced += row.unpriced
+        return cls(calls, tokens, money, unpriced)
+
+
+class Ledger:
+    """The open ledger of a lake, for any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with _lake_errors(path):
+            self._connection = connect(path)
+            self._connection.execute(_CREATE)
+
+    @classmethod
+    def open(cls, storage: Storage) -> Self:
+        return cls(storage.local(PATH))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, run: str, stage: str, model: str, doc_id: str, usage: Usage, money: Decimal | None) -> None:
+        """One call that the endpoint has billed. `money` is None where its price is not known."""
+        pico = int((money or Decimal(0)) * _PICO)
+        counts = (usage.prompt, usage.completion, usage.cached, pico, int(money is None))
+        with self._lock, _lake_errors(self._path):
+            self._connection.execute(_ADD, (run, stage, model, doc_id, *counts))
+
+    def rows(self, run: str | None = None) -> list[SpendRow]:
+        """All rows, or those of one run, in the order of run, stage, model and document."""
+        with self._lock, _lake_errors(self._path):
+            return _rows(self._connection, run)
+
+    def total(self, run: str | None = None) -> Spent:
+        return Spent.of(self.rows(run))
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def read_ledger(storage: Storage, run: str | None = None) -> list[SpendRow]:
+    """The rows of a lake's ledger, for commands that only read: none where there is none, and none is made."""
+    if not storage.exists(PATH):
+        return []
+    path = storage.local(PATH)
+    with _lake_errors(path), contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as connection:
+        made = connection.execute("select 1 from sqlite_master where name = 'spend'").fetchone()
+        return _rows(connection, run) if made else []  # killed between making the file and the table
+
+
+def _rows(connection: sqlite3.Connection, run: str | None) -> list[SpendRow]:
+    where, values = ("", ()) if run is None else ("where run = ?", (run,))
+    found = connection.execute(f"select * from spend {where} order by run, stage, model, doc_id", values)
+    return [
+        SpendRow(run, stage, model, doc_id, calls, prompt, completion, cached, Decimal(pico) / _PICO, unpriced)
+        for run, stage, model, doc_id, calls, prompt, completion, cached, pico, unpriced in found
+    ]
+
+
+@contextlib.contextmanager
+def _lake_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LakeError(
+            f"the ledger {path} cannot be used: {error}",
+            "check the disk; a damaged file can be moved away, and what it told of earlier runs is lost",
+        ) from error
+
+
+class Budget:
+    """The caps of one run in this process, for any thread and loop. Without caps it only counts.
+
+    A request for which there is no room only because of what those in flight may cost waits for what they do cost:
+    mostly that is less, so that a small budget is used up and not only reserved. One for which there is no room at all
+    ends the spending of the run, also for whoever asks later: what is left is for the next run.
+    """
+
+    def __init__(
+        self, max_spend: Decimal | None = None, max_tokens: int | None = None, spent: Spent | None = None
+    ) -> None:
+        self._max_spend = max_spend
+        self._max_tokens = max_tokens
+        before = spent or Spent()
+        self._tokens, self._money = before.tokens, before.money
+        self._held_tokens, self._held_money = 0, Decimal(0)
+        self._reached = False
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    @property
+    def spent(self) -> Spent:
+        """What was billed so far, in tokens and money."""
+        with self._lock:
+            return Spent(tokens=self._tokens, money=self._money)
+
+    @property
+    def reached(self) -> bool:
+        return self._reached
+
+    @contextlib.asynccontextmanager
+    async def hold(self, tokens: int, money: Decimal | None) -> AsyncIterator[Settle]:
+        """Room for one request that may cost this much. What it yields is told what was billed, if anything was.
+
+        Raises BudgetReachedError.
+        """
+        most = (tokens, money or Decimal(0))
+        while (change := self._take(*most)) is not None:
+            await change
+        billed: list[tuple[int, Decimal]] = []
+        try:
+            yield lambda tokens, money: billed.append((tokens, money or Decimal(0)))
+        finally:
+            with self._lock:
+                self._held_tokens -= most[0]
+                self._held_money -= most[1]
+                self._tokens += sum(tokens for tokens, _ in billed)
+                self._money += sum((money for _, money in billed), Decimal(0))
+                self._wake()
+
+    def _take(self, tokens: int, money: Decimal) -> asyncio.Future[None] | None:
+        """None once the room is taken, else what to wait for before asking again."""
+        with self._lock:
+            if self._reached or not self._fits(tokens, money):
+                raise self._end()
+            if self._fits(tokens + self._held_tokens, money + self._held_money):
+                self._held_tokens += tokens
+                self._held_money += money
+                return None
+            loop = asyncio.get_running_loop()
+            change: asyncio.Future[None] = loop.create_future()
+            self._waiting.append((loop, change))
+            return change
+
+    def _fits(self, tokens: int, money: Decimal) -> bool:
+        in_money = self._max_spend is None or self._money + money <= self._max_spend
+        return in_money and (self._max_tokens is None or self._tokens + tokens <= self._max_tokens)
+
+    def _end(self) -> BudgetReachedError:
+        self._reached = True
+        self._wake()
+        caps = [f"${self._max_spend}"] if self._max_spend is not None else []
+        caps += [f"{self._max_tokens:,} tokens"] if self._max_tokens is not None else []
+        return BudgetReachedError(
+            f"the budget of this run ({' and '.join(caps)}) is reached: ${self._money:.4f} and {self._tokens:,} tokens "
+            "are spent, and the next request could pass it",
+            "what is answered is kept: run again to go on from here, with more or no budget",
+        )
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for loop, change in waiting:
+            with contextlib.suppress(RuntimeError):  # the loop of a task that is gone
+                loop.call_soon_threadsafe(_done, change)
+
+
+def _done(change: asyncio.Future[None]) -> None:
+    if not change.done():
+        change.set_result(None)

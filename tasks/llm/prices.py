@@ -1,0 +1,85 @@
+"""What a call costs: a model and its `Usage` in, dollars out, by the tables of genai-prices or the settings' own.
+
+Nothing is fetched: the prices are those of the installed package. Each call is priced by itself, since some models cost
+more for long prompts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tasks.errors import UsageError
+from tasks.settings import LlmSettings, Price
+
+_MILLION = 1_000_000
+_PROVIDER = "openai"  # whose names are looked up where neither the endpoint's address nor the name alone tells
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call; `cached` are those of the prompt that the endpoint had in its own cache."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+def price(
+    model: str,
+    usage: Usage,
+    prices: Mapping[str, Price] | None = None,
+    base_url: str | None = None,
+    batch: bool = False,
+) -> Decimal | None:
+    """Dollars for a call; None where nobody knows the model's price.
+
+    `prices` come first (of a batch, half of them). `base_url` tells whose price list counts where several sell a model.
+    """
+    cached = min(usage.cached, usage.prompt)
+    own = (prices or {}).get(model)
+    if own is not None:
+        for_cached = own.input if own.cached is None else own.cached
+        total = (usage.prompt - cached) * own.input + cached * for_cached + usage.completion * own.output
+        return total / _MILLION / (2 if batch else 1)
+    return _published(model, dataclasses.replace(usage, cached=cached), base_url, batch)
+
+
+def priced(settings: LlmSettings, model: str, usage: Usage, batch: bool = False) -> Decimal:
+    """`price` under the settings; what has no known price is free if `allow_unknown_price` says so.
+
+    Raises UsageError otherwise, so ask once before the first call: `priced(settings, model, Usage())`.
+    """
+    found = price(model, usage, settings.prices, settings.base_url, batch)
+    if found is None and not settings.allow_unknown_price:
+        raise UsageError(
+            f"no price is known for model {model!r}, so its cost can be neither told nor capped",
+            f'set llm.prices (dollars for a million tokens): BINDERY_LLM__PRICES=\'{{"{model}": {{"input": 0.15, '
+            f'"output": 0.6}}}}\'; or llm.allow_unknown_price (BINDERY_LLM__ALLOW_UNKNOWN_PRICE=true)',
+            "unknown_price",
+        )
+    return found or Decimal(0)
+
+
+def _published(model: str, usage: Usage, base_url: str | None, batch: bool) -> Decimal | None:
+    """By the endpoint's own provider, else by the model's name anywhere, else among OpenAI's."""
+    import genai_prices  # 0.2 s, which commands that only read need not spend
+
+    spent = genai_prices.Usage(
+        input_tokens=usage.prompt, output_tokens=usage.completion, cache_read_tokens=usage.cached
+    )
+    context = {"processing": "batch"} if batch else None
+    if base_url:
+        with contextlib.suppress(LookupError):
+            return genai_prices.calc_price(spent, model, provider_api_url=base_url, price_context=context).total_price
+    with contextlib.suppress(LookupError):
+        return genai_prices.calc_price(spent, model, price_context=context).total_price
+    with contextlib.suppress(LookupError):
+        return genai_prices.calc_price(spent, model, provider_id=_PROVIDER, price_context=context).total_price
+    return None

@@ -1,0 +1,160 @@
+"""Answers that were paid for, by the key of their request: written the moment they arrive, never asked for again.
+
+A SQLite database in write-ahead mode at `responses/responses.sqlite` in the lake. A put that has returned survives the
+end of the process, however it ends. Any number of threads and processes can read and write.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from tasks.errors import LakeError
+from tasks.llm import database
+from tasks.storage import Storage
+
+DATABASE = "responses/responses.sqlite"
+_FORMAT = 1
+_TABLE = """
+CREATE TABLE IF NOT EXISTS responses (
+    key TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    text TEXT NOT NULL,
+    refusal TEXT,
+    finish TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    created REAL NOT NULL,
+    raw BLOB NOT NULL
+) WITHOUT ROWID
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    """What a model said. `finish` is the endpoint's word: stop, length, content_filter."""
+
+    key: str
+    model: str  # as the endpoint names it, which can be more exact than what was asked for
+    text: str
+    refusal: str | None
+    finish: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int  # of the prompt's
+    created: float  # seconds since 1970
+    raw: bytes = dataclasses.field(repr=False)  # the whole reply
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ends where the limit was, not where the model would have ended it."""
+        return self.finish == "length"
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Response))
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM responses WHERE key = ?"
+_INSERT = f"INSERT INTO responses ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+class Responses(abc.ABC):
+    """Where answers are kept."""
+
+    @abc.abstractmethod
+    def get(self, key: str) -> Response | None: ...
+
+    @abc.abstractmethod
+    def put(self, response: Response) -> Response:
+        """Keep it, unless there is one already: returns the one that is kept, which every later reader gets."""
+
+    @abc.abstractmethod
+    def close(self) -> None: ...
+
+    @staticmethod
+    def open(storage: Storage) -> Responses:
+        """Those of a lake."""
+        return SqliteResponses(storage.local(DATABASE))
+
+
+class SqliteResponses(Responses):
+    """One connection per thread, opened at first use; a forked child opens its own."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._local = threading.local()
+        self._all: list[tuple[int, sqlite3.Connection]] = []  # with the process that opened it
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, key: str) -> Response | None:
+        with self._connection() as connection:
+            row = connection.execute(_SELECT, (key,)).fetchone()
+        return None if row is None else Response(*row[:-1], *[zlib.decompress(row[-1])])
+
+    def put(self, response: Response) -> Response:
+        row = [getattr(response, name) for name in _COLUMNS]
+        row[-1] = zlib.compress(response.raw)
+        with self._connection() as connection:
+            try:
+                connection.execute(_INSERT, row)
+                return response
+            except sqlite3.IntegrityError:
+                pass
+        kept = self.get(response.key)
+        assert kept is not None  # nothing is ever deleted
+        return kept
+
+    def count(self) -> int:
+        with self._connection() as connection:
+            return int(connection.execute("SELECT count(*) FROM responses").fetchone()[0])
+
+    def close(self) -> None:
+        """Close every thread's connection; the last one folds the write-ahead file into the database."""
+        with self._lock:
+            for pid, connection in self._all:
+                if pid == os.getpid():  # closing the parent's in a fork would take the parent's locks away
+                    connection.close()
+            self._all = [(pid, connection) for pid, connection in self._all if pid != os.getpid()]
+            self._local = threading.local()
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if getattr(self._local, "pid", None) != os.getpid():
+                self._local.connection, self._local.pid = self._open(), os.getpid()
+            yield self._local.connection
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise LakeError(
+                f"the kept responses {self._path} cannot be used: {error}",
+                "check the disk; a damaged file can be moved away, and what it held is asked for again",
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = database.connect(self._path)
+        try:
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0:
+                connection.executescript(f"{_TABLE}; PRAGMA user_version = {_FORMAT};")
+            elif found != _FORMAT:
+                raise sqlite3.DatabaseError(f"its format is {found}, this version of bindery reads {_FORMAT}")
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._all.append((os.getpid(), connection))
+        return connection

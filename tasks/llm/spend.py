@@ -1,0 +1,37 @@
+"""What the client asks of and tells whoever pays: room for a request before it is sent, and what its reply cost."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+
+from tasks.llm.request import Picture, Request, Text
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spend:
+    """What one reply cost, whether or not it was any use. `owner` is whoever asked first."""
+
+    key: str
+    owner: str
+    model: str  # as it was asked for
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+Settle = Callable[[Spend], None]
+Reserve = Callable[[Request, int], contextlib.AbstractAsyncContextManager[Settle]]
+
+
+@contextlib.asynccontextmanager
+async def unlimited(request: Request, prompt_tokens: int) -> AsyncIterator[Settle]:
+    yield lambda spend: None
+
+
+def rough_tokens(request: Request) -> int:
+    """A cautious guess at the tokens of a prompt: a token per three bytes, and 1,100 per picture."""
+    parts = [part for message in request.messages for part in message.parts]
+    text = sum(len(part.text.encode("utf-8", "replace")) for part in parts if isinstance(part, Text))
+    return text // 3 + 1100 * sum(isinstance(part, Picture) for part in parts) + 8 * len(request.messages)
