@@ -75,7 +75,7 @@ class LocalStorage:
                     raise
                 if not _claim(target, temporary):
                     return False
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             return True
 
     def list(self, folder: str) -> list[str]:
@@ -122,8 +122,9 @@ def _claim(target: Path, temporary: str) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system can sync a folder
+def sync_folder(folder: Path) -> None:
+    """Have renames in a folder survive a power cut, where the file system can."""
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -13,11 +13,11 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -26,13 +26,12 @@ from tasks.embed.imagebind.batches import Result, matrix, named
 from tasks.embed.imagebind.device_process import PENDING
 from tasks.embed.imagebind.installed import Installed
 from tasks.embed.imagebind.stream import Started
-from tasks.errors import BinderyError, DocumentError
+from tasks.errors import BinderyError
 from tasks.rows import Modality
 
 if TYPE_CHECKING:
     from tasks.embed.imagebind.runtime import Runtime
 
-J = TypeVar("J")
 _CLOSE_SECONDS = 30.0
 
 
@@ -45,8 +44,8 @@ class DeviceLostError(BinderyError):
 Task = tuple[str, tuple[Any, ...], "Future[Any]"]  # a method of Runtime and its arguments
 
 
-class Devices:
-    """A `stream.Encoder` over one process per device, such as ("cuda:0", "cuda:1"). Use as a context manager."""
+class Devices(stream.Encoder):
+    """One process per device, such as ("cuda:0", "cuda:1"). Use as a context manager."""
 
     def __init__(self, installed: Installed, devices: Sequence[str], precision: str = "auto") -> None:
         self._installed = installed
@@ -112,31 +111,12 @@ class Devices:
 
         return finished
 
-    def encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """As `Runtime.encode`."""
-        return matrix(self.try_encode(modality, arrays), self.dimension)
-
     def encode_texts(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """As `Runtime.encode_texts`; sorted by length first, so that each device gets texts of like length."""
+        # sorted by length, so that each device gets texts of like length
         order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
         results = self.start("text", [np.asarray(ids[index], dtype=np.int64)[None] for index in order])()
         by_place = dict(zip(order, results, strict=True))
         return matrix(named([by_place[index] for index in range(len(ids))], "text"), self.dimension)
-
-    def try_encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> list[Result]:
-        """As `Runtime.try_encode`."""
-        return named(self.start(modality, arrays)(), modality)
-
-    def encode_stream(
-        self,
-        modality: Modality,
-        jobs: Iterable[J],
-        prepare: Callable[[J], Sequence[np.ndarray]],
-        ahead: int | None = None,
-        threads: int | None = None,
-    ) -> Iterator[tuple[J, np.ndarray | DocumentError]]:
-        """See `stream.encode_stream`."""
-        return stream.encode_stream(self, modality, jobs, prepare, ahead, threads)
 
     def close(self) -> None:
         """End the processes, after what they have begun."""

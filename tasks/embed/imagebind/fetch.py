@@ -21,6 +21,7 @@ import orjson
 from tasks.embed.imagebind import installed
 from tasks.errors import BinderyError, UsageError
 from tasks.progress import report
+from tasks.storage import sync_folder
 
 if TYPE_CHECKING:
     import httpx
@@ -97,7 +98,7 @@ def fetch(url: str, models: Path, pause: Callable[[float], object] = time.sleep)
         part.flush()
         os.fsync(part.fileno())
         os.replace(part.name, target)
-    installed.sync_folder(folder)
+    sync_folder(folder)
     return target
 
 

@@ -20,6 +20,7 @@ import orjson
 
 from tasks.embed.imagebind.config import TOWERS, ModelConfig
 from tasks.errors import BinderyError, MissingCapabilityError
+from tasks.storage import sync_folder
 
 Precision = Literal["float32", "bfloat16"]
 NAME = "imagebind"
@@ -152,16 +153,6 @@ def changing(models: Path) -> Iterator[Path]:
             message = f"another bindery is installing or removing the model in {folder}"
             raise BinderyError(message, "wait until it has ended", "busy") from error
         yield folder
-
-
-def sync_folder(folder: Path) -> None:
-    """Have renames in a folder survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def sweep_unfinished(folder: Path) -> None:

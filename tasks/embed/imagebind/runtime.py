@@ -10,15 +10,14 @@ from __future__ import annotations
 import collections
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.embed.imagebind import config, stream
-from tasks.embed.imagebind.batches import Batch, Budgets, Result, Rows, matrix, named
+from tasks.embed.imagebind.batches import Batch, Budgets, Result, Rows
 from tasks.embed.imagebind.installed import Installed
 from tasks.embed.imagebind.lane import Collect, find_device, find_dtype, open_lane, out_of_memory
 from tasks.embed.imagebind.model import Tower, finish
@@ -27,7 +26,6 @@ from tasks.errors import DocumentError
 from tasks.rows import Modality
 
 _log = logging.getLogger(__name__)
-J = TypeVar("J")
 Load = Callable[[str, torch.device, torch.dtype], Tower]
 
 # Tokens per batch that keep a device busy: more gains nothing and waits longer for its first result. The CPU's was
@@ -40,7 +38,7 @@ _WIDTHS_PER_TOKEN = 32
 COMPILE_AFTER = 40_000_000
 
 
-class Runtime:
+class Runtime(stream.Encoder):
     """One device with the towers that were asked for so far. Its methods may be called from several threads.
 
     `memory_fraction` is how much of a GPU's free memory batches may take. `load` makes a tower; by default it maps the
@@ -61,7 +59,6 @@ class Runtime:
         self.lane = open_lane(find_device(device))
         self.dtype = find_dtype(precision, self.device)
         self.budgets = Budgets()
-        self.in_flight = 1 if self.device.type == "cuda" else 0  # of a GPU's batches, one travels while one is computed
         self._load = load or _loader(installed)
         self._fraction = memory_fraction
         self._towers: dict[str, Tower] = {}
@@ -77,6 +74,10 @@ class Runtime:
     def dimension(self) -> int:
         return self.config.dimension
 
+    @property
+    def in_flight(self) -> int:
+        return 1 if self.device.type == "cuda" else 0  # of a GPU's batches, one travels while one is computed
+
     def tower(self, name: str) -> Tower:
         """The tower, loaded at the first call."""
         with self._lock:
@@ -86,34 +87,10 @@ class Runtime:
                 self.budgets.start(name, self._first_budget(name))
             return self._towers[name]
 
-    def encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, dimension) float32: the official outputs of prepared items (clips, ...), scaled, averaged over clips.
-
-        Raises the first item's DocumentError, which names it by its index.
-        """
-        return matrix(self.try_encode(modality, arrays), self.dimension)
-
     def encode_texts(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """The same for texts as token ids, of any lengths up to 77, end-of-text last."""
         return self.encode("text", [np.asarray(row, dtype=np.int64)[None] for row in ids])
 
-    def try_encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> list[Result]:
-        """A vector or the reason why there is none, for each item; one's failure does not touch the others."""
-        return named(self.start(modality, arrays)(), modality)
-
-    def encode_stream(
-        self,
-        modality: Modality,
-        jobs: Iterable[J],
-        prepare: Callable[[J], Sequence[np.ndarray]],
-        ahead: int | None = None,
-        threads: int | None = None,
-    ) -> Iterator[tuple[J, np.ndarray | DocumentError]]:
-        """See `stream.encode_stream`."""
-        return stream.encode_stream(self, modality, jobs, prepare, ahead, threads)
-
     def batch_rows(self, modality: Modality) -> int:
-        """How many clips, or full texts, one batch takes: with fewer at a time the device is not busy."""
         name = config.tower_of(modality)
         self.tower(name)
         return max(1, self.budgets.tokens(name) // config.TOKENS[name])

@@ -6,15 +6,16 @@ bounded by `ahead`. What goes wrong with one job is its result and does not touc
 
 from __future__ import annotations
 
+import abc
 import collections
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from tasks.embed.imagebind.batches import Result, matrix
+from tasks.embed.imagebind.batches import Result, matrix, named
 from tasks.errors import BinderyError, DocumentError
 from tasks.rows import Modality
 
@@ -28,24 +29,51 @@ _JOB_BYTES: dict[Modality, int] = {"text": 1 << 10, "image": 1 << 20, "video": 1
 _OTHER_BYTES = 512 << 10
 
 
-class Encoder(Protocol):
+class Encoder(abc.ABC):
     """What computes: one device (`runtime.Runtime`) or several (`devices.Devices`)."""
 
     @property
+    @abc.abstractmethod
     def dimension(self) -> int: ...
 
     @property
+    @abc.abstractmethod
     def in_flight(self) -> int:
         """How many batches are worth starting before the first one's results are asked for."""
-        ...
 
+    @abc.abstractmethod
     def batch_rows(self, modality: Modality) -> int:
-        """How many clips keep it busy."""
-        ...
+        """How many clips, or full texts, one batch takes: with fewer at a time it is not busy."""
 
+    @abc.abstractmethod
     def start(self, modality: Modality, arrays: Sequence[np.ndarray]) -> Started:
         """Begin with prepared items (clips, ...); the result is called once, for a vector or an error for each."""
-        ...
+
+    @abc.abstractmethod
+    def encode_texts(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """As `encode`, for texts as token ids, of any lengths up to 77, end-of-text last."""
+
+    def encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, dimension) float32: the official outputs of prepared items (clips, ...), scaled, averaged over clips.
+
+        Raises the first item's DocumentError, which names it by its index.
+        """
+        return matrix(self.try_encode(modality, arrays), self.dimension)
+
+    def try_encode(self, modality: Modality, arrays: Sequence[np.ndarray]) -> list[Result]:
+        """A vector or the reason why there is none, for each item; one's failure does not touch the others."""
+        return named(self.start(modality, arrays)(), modality)
+
+    def encode_stream(
+        self,
+        modality: Modality,
+        jobs: Iterable[J],
+        prepare: Callable[[J], Sequence[np.ndarray]],
+        ahead: int | None = None,
+        threads: int | None = None,
+    ) -> Iterator[tuple[J, np.ndarray | DocumentError]]:
+        """See the function of this name."""
+        return encode_stream(self, modality, jobs, prepare, ahead, threads)
 
 
 def encode_stream(

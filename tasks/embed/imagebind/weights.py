@@ -24,6 +24,7 @@ from tasks.embed.imagebind.config import TOWERS, ModelConfig
 from tasks.embed.imagebind.installed import Installed, Precision, TowerFile
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
 from tasks.progress import report
+from tasks.storage import sync_folder
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,7 @@ def convert(pth: Path, models: Path, precision: Precision = "float32") -> Instal
                 target = work / f"{tower}.safetensors"
                 digest, size = _write(target, _tower_keys(config, tower), state, precision, pth)
                 files.append(TowerFile(tower, f"{name}/{target.name}", digest, size))
-            installed.sync_folder(work)
+            sync_folder(work)
             work.rename(folder / name)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
