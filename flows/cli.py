@@ -2,7 +2,7 @@
 
 stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
 Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached and documents left for the
-next run, 5 lake busy, 6 gate not met (which belongs to commands of later versions).
+next run, 5 lake busy, 6 requirement of `evaluate` not met.
 Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
 """
 
@@ -49,6 +49,7 @@ quarantine_app = App(name="quarantine", help="Documents that could not be proces
 app.command(quarantine_app)
 # Loaded when they are asked for.
 app.command("flows.classify_cli:classify", name="classify", help="Say which of several labels fits a file.")
+app.command("flows.evaluate_cli:evaluate", name="evaluate", help="Measure how well retrieval finds known pages.")
 app.command("flows.models_cli:models_app", name="models", help="What models are installed, and getting what is not.")
 
 

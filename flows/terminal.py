@@ -20,6 +20,7 @@ from tasks.progress import Event, listening
 if TYPE_CHECKING:
     from tasks.answer import Answer
     from tasks.classify import Classified, Classifier
+    from tasks.evaluate.evaluation import Evaluation, Measure
     from tasks.report.run import RunReport
     from tasks.retrieve import SearchResult
 
@@ -104,6 +105,29 @@ def print_answer(answer: Answer) -> None:
     if not answer.found:
         for near in answer.nearest:
             note(f"  nearest: {_place(near.to_json())}")
+
+
+_SHOWN_MEASURES = ("hit@1", "hit@5", "hit@10", "recall@10", "mrr@10", "ndcg@10", "document.hit@5")
+
+
+def print_evaluation(found: Evaluation, changes: Sequence[Measure]) -> None:
+    """A row for all questions and for each group, the intervals of all, and what differs from an earlier evaluation."""
+    groups = list(dict.fromkeys(measure.group for measure in found.measures))
+    width = max(len(_clean(group)) for group in groups)
+    print(f"{'':{width}} {'questions':>9} " + " ".join(f"{name:>{max(7, len(name))}}" for name in _SHOWN_MEASURES))
+    for group in groups:
+        held = {measure.name: measure for measure in found.measures if measure.group == group}
+        cells = (
+            f"{held[name].value:{max(7, len(name))}.3f}" if name in held else f"{'':{max(7, len(name))}}"
+            for name in _SHOWN_MEASURES
+        )
+        print(f"{_clean(group):{width}} {held['document.hit@1'].questions:9d} {' '.join(cells)}")
+    intervals = (measure for measure in found.measures if measure.group == "all" and measure.name in _SHOWN_MEASURES)
+    print("95 % of all: " + ", ".join(f"{each.name} {each.low:.2f}–{each.high:.2f}" for each in intervals))
+    for each in changes:
+        if each.name in _SHOWN_MEASURES:
+            sure = "" if each.low <= 0 <= each.high else " *"
+            print(f"change of {each.name}: {each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f}){sure}")
 
 
 def print_status(found: Mapping[str, Any]) -> None:
