@@ -11,6 +11,7 @@ from flows import terminal
 from flows.search_options import Lake, lake_uri
 from tasks.errors import UsageError
 
+GATE = 6
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
@@ -52,11 +53,19 @@ def evaluate(
     with terminal.progress():
         found = run(opened, asked, chosen, tuple(space or ()))
     changes = results.differences(before, found) if before is not None else ()
+    below = results.below(found, requirements)
     if json:
-        terminal.print_json({**found.model_dump(mode="json"), "differences": [c.model_dump() for c in changes]})
+        terminal.print_json(
+            {
+                **found.model_dump(mode="json"),
+                "differences": [change.model_dump(mode="json") for change in changes],
+                "below": [measure.name for measure in below],
+            }
+        )
     else:
         terminal.print_evaluation(found, changes)
     for name in found.missing:
         terminal.note(f"the release does not hold {name}: questions about it count as not found")
-    results.check(found, requirements)
-    return 0
+    for measure in below:
+        terminal.note(f"bindery: {measure.name} is {measure.value:.3f}, which is less than required")
+    return GATE if below else 0

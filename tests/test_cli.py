@@ -181,6 +181,26 @@ def test_the_questions_of_the_demo(
     assert "<script" not in page.read_text(encoding="utf-8").lower()
 
 
+def test_evaluate_measures_and_holds_to_what_is_required(sample: tuple[Bindery, Path], tmp_path: Path) -> None:
+    bindery, docs = sample
+    questions = tmp_path / "questions.jsonl"
+    scan = next(docs.rglob("*.pdf")).name
+    lines = [
+        {"question": "What is the order number of the antenna?", "doc": "no such file.pdf", "pages": [1]},
+        {"question": "lot number on the scanned certificate", "docs": [scan], "groups": ["PDF"]},
+    ]
+    questions.write_text("\n".join(map(json.dumps, lines)))
+    found = bindery.json("evaluate", str(questions))
+    assert (found["measures"][0]["group"], found["measures"][0]["name"]) == ("all", "hit@1")
+    assert found["missing"] == ["no such file.pdf"]
+    assert found["questions"][0]["page_ranks"] == [None] and len(found["questions"][0]["found"]) == 10
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(found))
+    printed = bindery("evaluate", str(questions), "--against", str(before))
+    assert "change of hit@5: +0.000" in printed and printed.splitlines()[2].startswith("PDF")
+    assert bindery.json("evaluate", str(questions), "--require", "hit@5=0.9", code=6)["below"] == ["hit@5"]
+
+
 def test_not_found_is_said(sample: tuple[Bindery, Path]) -> None:
     bindery, _ = sample
     answer = bindery.json("ask", "Who won the ice hockey final of 1994?")

@@ -9,19 +9,12 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.errors import BinderyError, UsageError
+from tasks.errors import UsageError
 from tasks.evaluate.intervals import mean
 from tasks.evaluate.metrics import MEASURES, measured
 
 DOCUMENT = "document."  # what stands before the name of a measure of documents instead of pages
 _REQUIRED = re.compile(r"([a-z.]+@\d+)\s*=\s*([0-9.]+)")
-
-
-class GateError(BinderyError):
-    """Retrieval is worse than what was required of it."""
-
-    code = "gate"
-    exit_code = 6
 
 
 class _Model(BaseModel):
@@ -127,12 +120,9 @@ def required(texts: Iterable[str]) -> list[tuple[str, float]]:
     return found
 
 
-def check(evaluation: Evaluation, requirements: Iterable[tuple[str, float]]) -> None:
-    """Raises GateError naming every measure that is below what is required."""
-    measures = ((evaluation.value(name), least) for name, least in requirements)
-    below = [f"{found.name} is {found.value:.3f}, below {least:g}" for found, least in measures if found.value < least]
-    if below:
-        raise GateError("; ".join(below), "--json names the questions that were not found")
+def below(evaluation: Evaluation, requirements: Iterable[tuple[str, float]]) -> list[Measure]:
+    """The measures that do not reach what is required of them."""
+    return [found for name, least in requirements if (found := evaluation.value(name)).value < least]
 
 
 def _belongs(result: QuestionResult, group: str) -> bool:
