@@ -1,10 +1,11 @@
-"""The context of each element: the document's title and the path of headings that it stands under."""
+"""The context of each element: what document it is of, and the path of headings that it stands under."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from tasks.rows import ElementRow
+from tasks.subject import subject_of
 
 _SEPARATOR = " > "
 _MAX_CHARACTERS = 100  # a "heading" longer than this is probably prose; its beginning is context enough
@@ -12,6 +13,7 @@ _MAX_CHARACTERS = 100  # a "heading" longer than this is probably prose; its beg
 
 def contexts(title: str, rows: Sequence[ElementRow]) -> list[str]:
     """One context per row. A Title stands under itself; a Title without a level is taken for one of the last level."""
+    document = _document(" ".join(title.split()), rows)
     path: list[tuple[int, str]] = []
     found: list[str] = []
     for row in rows:
@@ -20,8 +22,14 @@ def contexts(title: str, rows: Sequence[ElementRow]) -> list[str]:
             level = row.level if row.level is not None else (path[-1][0] if path else 0)
             path = [(depth, heading) for depth, heading in path if depth < level]
             path.append((level, _clip(text)))
-        found.append(_SEPARATOR.join(_distinct([_clip(" ".join(title.split())), *(heading for _, heading in path)])))
+        found.append(_SEPARATOR.join(_distinct([document, *(heading for _, heading in path)])))
     return found
+
+
+def _document(title: str, rows: Sequence[ElementRow]) -> str:
+    """The title, and what the document states of itself besides."""
+    stated = subject_of(rows, title).within(title)
+    return f"{_clip(title)} ({stated})" if title and stated else _clip(title) or stated
 
 
 def _clip(text: str) -> str:
