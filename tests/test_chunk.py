@@ -348,6 +348,6 @@ def test_golden_output() -> None:
         recording(25.0, "Video"),
     ]
     assert (STAGE_VERSION, chunk_elements("doc", rows, INFO, SMALL).digest) == (
-        2,
+        3,
         "5db8d3d21111544fd8bbc27756227169c620b31a8495d6ad9de315a5db2e8126",
     )
