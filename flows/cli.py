@@ -189,10 +189,24 @@ def ask(
 
 
 @app.command
-def status(*, lake: Lake = None, json: Json = False) -> int:
+def status(
+    *,
+    document: Annotated[
+        str | None, Parameter(help="What became of one document: its source, a glob, or its doc_id.")
+    ] = None,
+    lake: Lake = None,
+    json: Json = False,
+) -> int:
     """What the lake holds, what is in quarantine, and how the last run ended."""
-    from tasks.status import lake_status
+    from tasks.status import document_status, lake_status
 
+    if document is not None:
+        documents = document_status(lake_uri(lake), document)
+        if json:
+            terminal.print_json({"documents": documents})
+        else:
+            terminal.print_documents(documents)
+        return 0
     found = lake_status(lake_uri(lake))
     if json:
         terminal.print_json(found)

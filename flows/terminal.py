@@ -107,6 +107,45 @@ def print_answer(answer: Answer) -> None:
             note(f"  nearest: {_place(near.to_json())}")
 
 
+def print_documents(documents: Sequence[Mapping[str, Any]]) -> None:
+    """The loss ledger of each document, one line for pages, text, tables and each kind of picture."""
+    for document in documents:
+        held = document["losses"]
+        print(_clean(document["sources"][0]) + (" (degraded)" if document["degraded"] else ""))
+        lines = {
+            "pages": _counted(held, "pages", {"out": "with elements", "blank": "blank", "ocr": "read by OCR"}),
+            "text": f"{held['characters_layer']:,} characters in the layer" if "characters_layer" in held else "",
+            "chunks": f"{document['chunks']:,}, {held['coverage']:.2%} of the text in them",
+            "tables": f"{held.get('tables', 0):,}",
+            "pictures": _found(held, "pictures") or f"{held.get('images', 0):,}",
+            "figures": _found(held, "figures"),
+            "cost": f"{held['seconds']:.1f} s, {held['peak_mb']:,} MB" if "seconds" in held else "",
+        }
+        for name, line in lines.items():
+            if line:
+                print(f"  {name:<9} {line}")
+        for warning in document["warnings"]:
+            print(f"  ! {_clean(warning)}")
+
+
+def _counted(held: Mapping[str, Any], name: str, parts: Mapping[str, str]) -> str:
+    if not held.get(name):
+        return ""
+    counts = (f"{held[key]:,} {said}" for part, said in parts.items() if held.get(key := f"{name}_{part}"))
+    return ", ".join([f"{held[name]:,}", *counts])
+
+
+def _found(held: Mapping[str, Any], what: str) -> str:
+    """`12 found, 3 kept, 9 dropped (5 tiny, 4 repeated)`."""
+    if f"{what}_found" not in held:
+        return ""
+    start = f"{what}_dropped_"
+    dropped = {name.removeprefix(start): count for name, count in held.items() if name.startswith(start)}
+    reasons = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(dropped.items()))
+    line = f"{held[f'{what}_found']:,} found, {held.get(f'{what}_kept', 0):,} kept"
+    return line + (f", {sum(dropped.values()):,} dropped ({reasons})" if dropped else "")
+
+
 _SHOWN_MEASURES = ("hit@1", "hit@5", "hit@10", "recall@10", "mrr@10", "ndcg@10", "document.hit@5")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tasks import recordings, stage, tables, tokens
 from tasks.headings import contexts
+from tasks.losses import characters, kept
 from tasks.rows import ChunkRow, ElementRow, Kind, Origin, content_id, digest, from_table, to_table
 from tasks.sentences import sentences
 from tasks.settings import ChunkSettings, Settings
@@ -82,6 +83,8 @@ def chunk_elements(
         chunk_id = content_id(chunk.chunk_id, occurrence) if occurrence else chunk.chunk_id
         chunks.append(dataclasses.replace(chunk, chunk_id=chunk_id, ordinal=len(chunks)))
     counts = dict(sorted(collections.Counter[str](chunk.kind for chunk in chunks).items()))
+    held = characters(row.text for row in rows)
+    counts |= {"characters_elements": held.total(), "characters_chunks": kept(held, (chunk.text for chunk in chunks))}
     out = StageInfo(title=info.title, pages=info.pages, characters=info.characters, counts=counts)
     return StageOutput(to_table(chunks, ChunkRow), digest(chunks, out), out)
 

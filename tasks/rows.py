@@ -103,8 +103,17 @@ class StageMark:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a document's loss ledger: see tasks.losses."""
+
+    name: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A published document. `doc_id` is the sha256 of its bytes; `stages` is its chain of stage outputs."""
+    """A published document. `doc_id` is the sha256 of its bytes; `stages` is its chain of stage outputs, `losses` its
+    loss ledger."""
 
     doc_id: str
     media_type: str
@@ -115,6 +124,7 @@ class DocumentRow:
     chunks: int
     degraded: bool
     stages: tuple[StageMark, ...]
+    losses: tuple[Entry, ...] = ()
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -138,6 +148,7 @@ class DocumentRow:
                     )
                 ),
             ),
+            _required("losses", pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))),
         ]
     )
 
@@ -295,7 +306,7 @@ class VectorRow:
 Row = SourceRow | DocumentRow | ElementRow | ChunkRow | SummaryRow | TagRow
 R = TypeVar("R", SourceRow, DocumentRow, ElementRow, ChunkRow, SummaryRow, TagRow)
 
-_NESTED: dict[str, type[Box] | type[StageMark]] = {"boxes": Box, "stages": StageMark}
+_NESTED: dict[str, type[Box] | type[StageMark] | type[Entry]] = {"boxes": Box, "stages": StageMark, "losses": Entry}
 
 
 def to_table(rows: Iterable[R], kind: type[R]) -> pa.Table:

@@ -68,6 +68,14 @@ class StageOutput:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Cost:
+    """What making a stage file took: seconds of one process, and its largest resident set by then. In no digest."""
+
+    seconds: float = 0.0
+    peak_mb: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class StageRef:
     """A reference to a stage file: what tasks exchange instead of data."""
 
@@ -77,6 +85,7 @@ class StageRef:
     rows: int
     degraded: tuple[str, ...] = ()
     info: StageInfo = StageInfo()
+    cost: Cost = dataclasses.field(default=Cost(), compare=False)
 
     @property
     def mark(self) -> StageMark:
@@ -112,6 +121,7 @@ def find(storage: Storage, stage: str, key: str, degraded: bool = False) -> Stag
             rows=metadata.num_rows,
             degraded=tuple(footer["degraded"]),
             info=StageInfo(**{**info, "warnings": tuple(info["warnings"])}),
+            cost=Cost(**footer["cost"]),
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, orjson.JSONDecodeError):
         return None
@@ -126,7 +136,7 @@ def _checksum(storage: Storage, path: str, length: int) -> int:
     return checksum
 
 
-def save(storage: Storage, stage: str, key: str, output: StageOutput) -> StageRef:
+def save(storage: Storage, stage: str, key: str, output: StageOutput, cost: Cost = Cost()) -> StageRef:
     """Write a stage file under a temporary name and rename it: it is there whole or not at all."""
     table = output.table.replace_schema_metadata(None)
     buffer = io.BytesIO()
@@ -139,12 +149,13 @@ def save(storage: Storage, stage: str, key: str, output: StageOutput) -> StageRe
             "digest": output.digest,
             "degraded": output.degraded,
             "info": dataclasses.asdict(output.info),
+            "cost": dataclasses.asdict(cost),
             "body": {"bytes": len(body), "crc32": zlib.crc32(body)},
         }
         body.release()  # a buffer cannot grow while it is looked at
         writer.add_key_value_metadata({_FOOTER: orjson.dumps(footer)})
     storage.write(_path(stage, key, bool(output.degraded)), buffer.getvalue())
-    return StageRef(stage, key, output.digest, table.num_rows, output.degraded, output.info)
+    return StageRef(stage, key, output.digest, table.num_rows, output.degraded, output.info, cost)
 
 
 def load(storage: Storage, ref: StageRef) -> pa.Table:

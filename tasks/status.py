@@ -6,9 +6,11 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import UsageError
 from tasks.lake import current_release, last_report, open_lake
 from tasks.lease import current_holder
 from tasks.quarantine import Quarantine, Record
+from tasks.select import matches
 from tasks.storage import Storage
 
 
@@ -30,6 +32,44 @@ def lake_status(uri: str) -> dict[str, Any]:
         "last_run": _last_run(report) if report else None,
         "spend": _spend(lake.storage),
     }
+
+
+def document_status(uri: str, source: str) -> list[dict[str, Any]]:
+    """The published documents of the sources that match (as `bindery search --source` does), with their loss ledgers.
+
+    Raises LakeError where there is no lake, UsageError where nothing matches.
+    """
+    from tasks import stage
+    from tasks.index import open_reader
+    from tasks.losses import Losses
+
+    lake = open_lake(uri)
+    reader = open_reader(lake, current_release(lake.storage))
+    named: dict[str, list[str]] = {}
+    for row in reader.sources():
+        if not row.skipped and (row.doc_id == source or matches(row.uri, [source])):
+            named.setdefault(row.doc_id, []).append(row.uri)
+    if not named:
+        raise UsageError(f"no published document matches {source!r}", "bindery search --json names sources")
+    documents, found = reader.documents(), []
+    for doc_id, uris in named.items():
+        document = documents[doc_id]
+        mark = document.mark("partition")
+        made = stage.find(lake.storage, mark.stage, mark.key) if mark else None
+        losses = Losses.read(document.losses)
+        found.append(
+            {
+                "doc_id": doc_id,
+                "sources": uris,
+                "title": document.title,
+                "media_type": document.media_type,
+                "chunks": document.chunks,
+                "degraded": document.degraded,
+                "losses": (losses.costing(made.cost) if made else losses).to_json(),
+                "warnings": list(made.info.warnings) if made else [],
+            }
+        )
+    return found
 
 
 def _spend(storage: Storage) -> list[dict[str, Any]]:

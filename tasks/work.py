@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tasks.errors import DocumentError
+from tasks.losses import Losses
 from tasks.rows import DocumentRow
 from tasks.stage import StageRef
 
@@ -53,7 +54,7 @@ class DocumentState:
         """The row of a finished document, or its failure."""
         if self.failure is not None:
             return self.failure
-        chunks = self.ref("chunk")
+        parts, chunks = self.ref("partition"), self.ref("chunk")
         return DocumentRow(
             doc_id=self.work.doc_id,
             media_type=self.work.media_type,
@@ -64,6 +65,7 @@ class DocumentState:
             chunks=chunks.rows,
             degraded=any(ref.degraded for ref in self.refs),
             stages=tuple(ref.mark for ref in self.refs),
+            losses=Losses.of(parts, chunks).written(),
         )
 
 

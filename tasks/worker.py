@@ -89,20 +89,20 @@ def _die_with_parent(watched: Connection) -> None:
 def start(fn: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
     """`fn(*args)`, with every exception made a DocumentError: only that crosses the border between processes."""
     try:
-        return Outcome(fn(*args), None, _peak_mb())
+        return Outcome(fn(*args), None, peak_mb())
     except DocumentError as error:
-        return Outcome(None, DocumentError(error.code, error.message, error.hint), _peak_mb())
+        return Outcome(None, DocumentError(error.code, error.message, error.hint), peak_mb())
     except MemoryError:
-        return Outcome(None, _out_of_memory(), _peak_mb())
+        return Outcome(None, _out_of_memory(), peak_mb())
     except OSError as error:
-        return Outcome(None, _environment(error) or _malformed(error), _peak_mb())
+        return Outcome(None, _environment(error) or _malformed(error), peak_mb())
     except Exception as error:  # noqa: BLE001  # whatever a library raises, the document is what failed
         if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):  # C++ libraries wrap theirs
-            return Outcome(None, _out_of_memory(), _peak_mb())
-        return Outcome(None, _malformed(error), _peak_mb())
+            return Outcome(None, _out_of_memory(), peak_mb())
+        return Outcome(None, _malformed(error), peak_mb())
     except BaseException as error:  # noqa: BLE001  # a panic of a Rust library, or sys.exit: it must not end the run
         message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Outcome(None, DocumentError("crash", message, "the file may be hostile or damaged"), _peak_mb())
+        return Outcome(None, DocumentError("crash", message, "the file may be hostile or damaged"), peak_mb())
 
 
 def _malformed(error: Exception) -> DocumentError:
@@ -127,7 +127,7 @@ def _out_of_memory() -> DocumentError:
     )
 
 
-def _peak_mb() -> int:
+def peak_mb() -> int:
     if sys.platform == "win32":
         return 0
     import resource

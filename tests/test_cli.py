@@ -201,6 +201,18 @@ def test_evaluate_measures_and_holds_to_what_is_required(sample: tuple[Bindery, 
     assert bindery.json("evaluate", str(questions), "--require", "hit@5=0.9", code=6)["below"] == ["hit@5"]
 
 
+def test_what_became_of_a_document(sample: tuple[Bindery, Path]) -> None:
+    bindery, docs = sample
+    (found,) = bindery.json("status", "--document", "annual-report-2025.pdf")["documents"]
+    losses = found["losses"]
+    assert losses["pages"] == losses["pages_out"] >= 1 and losses["pages_ocr"] >= 1
+    assert losses["coverage"] == 1.0 and losses["characters_elements"] == losses["characters_chunks"] > 50
+    assert losses["seconds"] > 0 and losses["peak_mb"] > 50
+    printed = bindery("status", "--document", "reports/annual*")
+    assert "read by OCR" in printed and "100.00% of the text in them" in printed
+    bindery("status", "--document", "no such thing", code=2)
+
+
 def test_not_found_is_said(sample: tuple[Bindery, Path]) -> None:
     bindery, _ = sample
     answer = bindery.json("ask", "Who won the ice hockey final of 1994?")

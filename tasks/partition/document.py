@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from tasks.partition.finish import document_title, finish
 from tasks.rows import ElementRow, digest, from_table, to_table
 from tasks.settings import Limits, PartitionSettings
 from tasks.sources import open_source
-from tasks.stage import StageInfo, StageOutput, StageRef
+from tasks.stage import Cost, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
 from tasks.work import DocumentWork
+from tasks.worker import peak_mb
 
 PART = "partition-part"
 _TYPE_SIZE = "type_size"
@@ -72,21 +74,24 @@ def partition_part(
     """
     first, last = pages if pages is not None else (1, None)
     context = PartContext(storage, settings, limits, work.media_type, ocr, first, last)
+    started = time.perf_counter()
     with open_source(work.uri, limits) as path:
         _check_unchanged(path, work)
         rows = FAMILIES[work.media_type](path, context)
     context.type_sizes += [0.0] * (len(rows) - len(context.type_sizes)) if context.type_sizes else []
     info = StageInfo(context.title, context.pages, 0, tuple(context.warnings), dict(context.counts))
+    cost = Cost(round(time.perf_counter() - started, 3), peak_mb())
     if pages is None:
-        return stage.save(storage, "partition", key, _output(rows, context.type_sizes, info))
+        return stage.save(storage, "partition", key, _output(rows, context.type_sizes, info), cost)
     table = to_table(rows, ElementRow)
     sizes = context.type_sizes or [0.0] * len(rows)
     table = table.append_column(_TYPE_SIZE, pa.array(sizes, pa.float64()))
-    return stage.save(storage, PART, key, StageOutput(table, digest(rows, sizes, info), info))
+    return stage.save(storage, PART, key, StageOutput(table, digest(rows, sizes, info), info), cost)
 
 
 def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_type: str) -> StageRef:
     """The document's stage file from those of its parts, in order."""
+    started = time.perf_counter()
     rows: list[ElementRow] = []
     sizes: list[float] = []
     counts: collections.Counter[str] = collections.Counter()
@@ -97,7 +102,9 @@ def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_typ
         counts.update(part.info.counts)
     warnings = tuple(dict.fromkeys(warning for part in parts for warning in part.info.warnings))
     info = StageInfo(parts[0].info.title, sum(part.info.pages for part in parts), 0, warnings, counts)
-    return stage.save(storage, "partition", key, _output(rows, sizes if media_type == detect.PDF else [], info))
+    seconds = sum(part.cost.seconds for part in parts) + time.perf_counter() - started
+    cost = Cost(round(seconds, 3), max(peak_mb(), *(part.cost.peak_mb for part in parts)))
+    return stage.save(storage, "partition", key, _output(rows, sizes if media_type == detect.PDF else [], info), cost)
 
 
 def _output(rows: Sequence[ElementRow], type_sizes: Sequence[float], info: StageInfo) -> StageOutput:
@@ -111,6 +118,8 @@ def _output(rows: Sequence[ElementRow], type_sizes: Sequence[float], info: Stage
         raise DocumentError("no_text", f"all of its {info.pages} pages are blank", "nothing to index")
     counts = collections.Counter(row.category for row in final)
     counts.update({name: n for name, n in info.counts.items() if n})
+    if info.pages:
+        counts["pages_out"] = len({row.page for row in final if row.page is not None})
     output = StageInfo(
         title=_title(info.title) or document_title(final),
         pages=info.pages,

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from tasks.context import RunSpec
 from tasks.lake import Release
+from tasks.losses import Losses
 from tasks.plan import MARKS, Plan, PlannedSource, Settled
 from tasks.report.spend import Estimate, Spending, spend_line, totals
 from tasks.work import Shard
@@ -44,6 +45,15 @@ class SourceReport(BaseModel):
     known: bool = False
 
 
+class DocumentLosses(BaseModel):
+    """The loss ledger of a document that the run has worked on: see tasks.losses."""
+
+    source: str
+    doc_id: str
+    entries: dict[str, float]
+    coverage: float
+
+
 class RunReport(BaseModel):
     """A finished run (or, with `dry_run`, a preview). `counts` has one entry per status, chunk kind and more.
 
@@ -61,6 +71,7 @@ class RunReport(BaseModel):
     settings: dict[str, Any] = {}
     capabilities: dict[str, str] = {}
     dry_run: bool = False
+    losses: list[DocumentLosses] = []
     spend: list[Spending] = []
     estimate: Estimate | None = None
 
@@ -126,6 +137,7 @@ def make_report(
         sources=[_source(source, chunks) for source in settled.sources],
         seconds=round(seconds, 3),
         warnings=_warnings(shards),
+        losses=_losses(shards),
         memory_mb={name: round(value, 1) for name, value in memory_mb.items()},
         settings=spec.settings.model_dump(mode="json"),
         capabilities=dict(spec.capabilities),
@@ -173,16 +185,25 @@ def _source(source: PlannedSource, chunks: Mapping[str, int]) -> SourceReport:
     )
 
 
+def _losses(shards: Sequence[Shard]) -> list[DocumentLosses]:
+    found = []
+    for state in (state for shard in shards for state in shard.documents if state.failure is None):
+        losses = Losses.of(state.ref("partition"), state.ref("chunk"))
+        entries = {name: float(value) for name, value in losses.entries.items()}
+        work = state.work
+        found.append(DocumentLosses(source=work.uri, doc_id=work.doc_id, entries=entries, coverage=losses.coverage))
+    return found
+
+
 def _warnings(shards: Sequence[Shard]) -> list[str]:
     """What was lost inside documents that were published all the same."""
-    return [
-        f"{state.work.uri}: {warning}"
-        for shard in shards
-        for state in shard.documents
-        for ref in state.refs
-        if ref.stage == "partition"
-        for warning in ref.info.warnings
-    ]
+    found: list[str] = []
+    for state in (state for shard in shards for state in shard.documents):
+        said = [warning for ref in state.refs if ref.stage == "partition" for warning in ref.info.warnings]
+        if state.failure is None:
+            said.append(Losses.of(state.ref("partition"), state.ref("chunk")).warning)
+        found += [f"{state.work.uri}: {warning}" for warning in said if warning]
+    return found
 
 
 def plan_lines(plan: Plan, limit: int | None = None) -> list[str]:
