@@ -23,6 +23,7 @@ from tasks.rows import DocumentRow, SourceRow, StageMark, SummaryRow, from_table
 from tasks.settings import EmbedSettings, LlmSettings, Settings
 from tasks.stage import Recipe, StageRef, find, load
 from tasks.status import lake_status
+from tests.llm import made_up
 from tests.llm.endpoint import Behaviour, FakeEndpoint, Fault
 from tests.pipeline import ingest, ingest_planned, inline, opened, statuses
 
@@ -66,6 +67,16 @@ def _summaries(lake: Path) -> list[SummaryRow]:
     return [row for ref in refs if ref for row in from_table(load(storage, ref), SummaryRow)]
 
 
+def _found(lake: Path, words: str) -> set[str]:
+    """The names of files that have the words in what full text search reads."""
+    from tasks.index import open_reader
+
+    reader = open_reader(opened(lake))
+    hits = reader.chunks([found.chunk_id for found in reader.matching("search_text", words, 100)])
+    names = {row.doc_id: Path(row.uri).name for row in reader.sources()}
+    return {names[hit.chunk.doc_id] for hit in hits if words in hit.summary}
+
+
 def _assert_paid(lake: Path, endpoint: FakeEndpoint, *reports: RunReport) -> None:
     """The ledger, the reports and the status say what the endpoint's own bill says."""
     bill, rows = endpoint.bill(), read_ledger(opened(lake).storage)
@@ -104,6 +115,7 @@ def test_a_model_writes_the_summaries_once(endpoint: FakeEndpoint, tmp_path: Pat
     assert [(each.stage, each.model) for each in report.spend] == [("summarize", "seer"), ("summarize", "small")]
     assert report.summary[-1].startswith(f"spent: {asked:,} calls, ")
     _assert_paid(lake, endpoint, report)
+    assert _found(lake, made_up.ENGLISH) == {"TG-400-产品说明.md"} and len([row for row in rows if row.english]) < 9
     again = ingest([CORPUS], lake, restage=True)
     assert again.counts["processed"] == 0 and again.spend == []
     assert len(endpoint.calls) == asked
