@@ -15,6 +15,7 @@ from tasks.llm.responses import Response
 from tasks.summarize.extractive import clip
 from tasks.summarize.untrusted import plain
 
+SCHEMA_SUFFIX = "_summary"
 Flaw = Literal["cut by length", "refused", "empty", "not the JSON that was asked for"]
 LlmKind = Literal["text", "table", "image"]
 _MAX_ITEMS, _MAX_ITEM, _MAX_TEXT = 40, 160, 4000
@@ -79,7 +80,7 @@ def schema(kind: LlmKind) -> Schema:
     form.pop("description", None)  # ours, of the class
     summary = form["properties"]["summary"]
     form["properties"]["summary"] = {"type": summary["type"]}  # some endpoints refuse a schema with lengths
-    return Schema(f"{kind}_summary", form)
+    return Schema(f"{kind}{SCHEMA_SUFFIX}", form)
 
 
 def read(kind: LlmKind, response: Response) -> TextAnswer | Flaw:
