@@ -86,7 +86,6 @@ def ingest(
     if not sources:
         raise UsageError("no SOURCE given", "bindery ingest FOLDER")
     from tasks.report.run import plan_lines, preview_report
-    from tasks.report.spend import estimate_line
 
     if dry_run:
         from tasks import ingest as run
@@ -94,12 +93,12 @@ def ingest(
         started = time.monotonic()
         options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
         with terminal.progress():
-            plan, release, cost = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
-        report = preview_report(plan, release, time.monotonic() - started, cost)
+            plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
+        report = preview_report(plan, release, time.monotonic() - started)
         if json:
             terminal.print_json(_ingest_json(report, changed_only))
         else:
-            print("\n".join([*plan_lines(plan), *([estimate_line(cost)] if cost else [])]))
+            print("\n".join(plan_lines(plan)))
         return 0
     report = _run_ingest(
         list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,

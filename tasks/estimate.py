@@ -1,14 +1,16 @@
-"""What the summaries of a run would cost: planned documents in, calls, tokens and dollars out, with nothing asked.
+"""What a run would ask models and pay for: planned documents in, calls, tokens and dollars out, with nothing asked.
 
-Only documents whose chunks a former run has left in the lake can be told; a first run knows none of them. Summaries
-that are there and answers that are kept cost nothing.
+Only documents whose chunks a former run has left in the lake can be told; a first run knows none of them. Outputs that
+are there and answers that are kept cost nothing. Each stage that asks has a function in `_STAGES`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from tasks import stage
@@ -16,41 +18,141 @@ from tasks.llm.prices import Usage, price
 from tasks.llm.responses import DATABASE, Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
-from tasks.report.spend import Estimate
+from tasks.report.spend import Estimate, Forecast
 from tasks.rows import ChunkRow, from_table
+from tasks.settings import Settings
 from tasks.stage import StageRef
 from tasks.storage import Storage
-from tasks.summarize import labels, llm, llm_inputs, look
+from tasks.summarize import ask, labels, llm, llm_inputs, look
 from tasks.summarize.pictures import Call
 from tasks.work import DocumentWork
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """One call that a stage would make: the key its answer is kept under, about what, and the most it may use."""
+
+    key: str
+    stage: str
+    model: str
+    kind: str
+    usage: Usage
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lookout:
+    """What the estimate of a document may look at. `call` opens media, in a worker process."""
+
+    storage: Storage
+    recipes: Recipes
+    call: Call
+
+
+def asks(settings: Settings) -> bool:
+    """Whether a run under these settings asks a model that costs something."""
+    return settings.profile == "openai"
+
+
 def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call) -> Estimate:
-    """For the openai profile. `storage` is None where there is no lake yet; pictures are opened through `call`."""
-    found = Estimate()
-    dollars: Decimal | None = Decimal(0)
-    with _kept(storage) as is_kept:
-        counted: set[str] = set()
-        for item in work:
-            inputs = _inputs(storage, recipes, item) if storage else None
-            if storage is None or inputs is None:
-                found.unknown += 1
+    """`storage` is None where there is no lake yet. Documents are looked at by several threads."""
+    work = list(work)
+    if storage is None:
+        return Estimate(unknown=len(work))
+    lookout = Lookout(storage, recipes, call)
+    known = unknown = 0
+    lines: dict[tuple[str, str, str], _Line] = {}
+    counted: set[str] = set()
+    with _kept(storage) as is_kept, ThreadPoolExecutor(recipes.settings.limits.workers) as pool:
+        for calls in pool.map(lambda item: _of_document(lookout, item), work):
+            if calls is None:
+                unknown += 1
                 continue
-            found.documents += 1
-            for key, model, usage in asyncio.run(_asked(storage, recipes, inputs, call)):
-                if key in counted or is_kept(key):
-                    continue
-                counted.add(key)
-                found.calls += 1
-                found.prompt_tokens += usage.prompt
-                found.completion_tokens += usage.completion
-                cost = price(model, usage, recipes.settings.llm.prices, recipes.settings.llm.base_url)
-                dollars = None if cost is None or dollars is None else dollars + cost
-    found.dollars = None if dollars is None else float(dollars)
+            known += 1
+            for asked in calls:
+                if asked.key not in counted and not is_kept(asked.key):
+                    counted.add(asked.key)
+                    line = lines.setdefault((asked.stage, asked.model, asked.kind), _Line())
+                    line.add(asked.usage, _price(recipes.settings, asked))
+    return Estimate(
+        documents=known, unknown=unknown, lines=[line.forecast(*key) for key, line in sorted(lines.items())]
+    )
+
+
+def _of_document(lookout: Lookout, item: DocumentWork) -> list[Asked] | None:
+    """All calls of all stages about a document; None where what they are about is not made yet."""
+    found: list[Asked] = []
+    for of_stage in _STAGES:
+        asked = of_stage(lookout, item)
+        if asked is None:
+            return None
+        found += asked
     return found
 
 
-def _inputs(storage: Storage, recipes: Recipes, item: DocumentWork) -> tuple[StageRef, StageRef | None] | None:
+def _price(settings: Settings, asked: Asked) -> Decimal | None:
+    return price(asked.model, asked.usage, settings.llm.prices, settings.llm.base_url)
+
+
+@dataclasses.dataclass(slots=True)
+class _Line:
+    """A sum."""
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+    dollars: Decimal | None = Decimal(0)
+
+    def add(self, usage: Usage, dollars: Decimal | None) -> None:
+        self.calls += 1
+        self.prompt += usage.prompt
+        self.completion += usage.completion
+        self.dollars = None if dollars is None or self.dollars is None else self.dollars + dollars
+
+    def forecast(self, stage: str, model: str, kind: str) -> Forecast:
+        return Forecast(
+            stage=stage,
+            model=model,
+            kind=kind,
+            calls=self.calls,
+            prompt_tokens=self.prompt,
+            completion_tokens=self.completion,
+            dollars=None if self.dollars is None else float(self.dollars),
+        )
+
+
+def _summaries(lookout: Lookout, item: DocumentWork) -> list[Asked] | None:
+    storage, recipes = lookout.storage, lookout.recipes
+    settings, how = recipes.settings, recipes.summarize
+    if settings.profile != "openai":
+        return []
+    inputs = _chunks_and_tags(storage, recipes, item)
+    if inputs is None:
+        return None
+    if stage.find(storage, how.stage, how.key(*llm_inputs(*inputs))):
+        return []
+    chunks, tags = inputs
+    rows = from_table(stage.load(storage, chunks), ChunkRow)
+
+    async def asked() -> list[Asked]:
+        found = llm.requests(rows, settings, tags=labels(storage, tags), look=look(storage, settings, lookout.call))
+        return [
+            Asked(
+                request.key(),
+                how.stage,
+                request.model,
+                ask.kind_asked(request),
+                Usage(prompt_tokens(request), request.sampling.max_tokens),
+            )
+            async for request in found
+        ]
+
+    return asyncio.run(asked())
+
+
+_STAGES: tuple[Callable[[Lookout, DocumentWork], list[Asked] | None], ...] = (_summaries,)
+
+
+def _chunks_and_tags(storage: Storage, recipes: Recipes, item: DocumentWork) -> tuple[StageRef, StageRef | None] | None:
     """The document's chunks and, where they are wanted, tags; None where they are not made yet."""
     recipe = recipes.partition(item.media_type)
     parts = stage.find(storage, recipe.stage, recipe.key(item.doc_id, item.media_type))
@@ -63,26 +165,10 @@ def _inputs(storage: Storage, recipes: Recipes, item: DocumentWork) -> tuple[Sta
     return (chunks, tags) if tags else None
 
 
-async def _asked(
-    storage: Storage, recipes: Recipes, inputs: tuple[StageRef, StageRef | None], call: Call
-) -> list[tuple[str, str, Usage]]:
-    """The key, model and highest usage of each request about a document."""
-    settings = recipes.settings
-    if stage.find(storage, recipes.summarize.stage, recipes.summarize.key(*llm_inputs(*inputs))):
-        return []
-    chunks, tags = inputs
-    rows = from_table(stage.load(storage, chunks), ChunkRow)
-    asked = llm.requests(rows, settings, tags=labels(storage, tags), look=look(storage, settings, call))
-    return [
-        (request.key(), request.model, Usage(prompt_tokens(request), request.sampling.max_tokens))
-        async for request in asked
-    ]
-
-
 @contextlib.contextmanager
-def _kept(storage: Storage | None) -> Iterator[Callable[[str], bool]]:
+def _kept(storage: Storage) -> Iterator[Callable[[str], bool]]:
     """Whether there is an answer; a database that is not there is not made."""
-    if storage is None or not storage.exists(DATABASE):
+    if not storage.exists(DATABASE):
         yield lambda key: False
         return
     responses = Responses.open(storage)

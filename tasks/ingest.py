@@ -18,13 +18,12 @@ from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from tasks import progress, recipes
+from tasks import estimate, progress, recipes
 from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed import stage_name
 from tasks.embed.spaces import open_space
 from tasks.errors import LakeError
-from tasks.estimate import estimate
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
@@ -36,7 +35,7 @@ from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_q
 from tasks.quarantine import Quarantine
 from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report, plan_lines
-from tasks.report.spend import Estimate, caps
+from tasks.report.spend import caps
 from tasks.rows import DocumentRow
 from tasks.settings import Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
@@ -119,7 +118,7 @@ class Session:
             progress.report("note", label=note)
         lake = self._context.lake
         self._refuse_other_models()
-        plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+        plan = _priced_plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
         for line in plan_lines(plan, _LISTED):
             progress.report("note", label=line)
         for stage in ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()), "summarize", "embed"):
@@ -224,9 +223,8 @@ def preview(
     lake: str | None = None,
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
-) -> tuple[Plan, Release, Estimate | None]:
-    """The plan, the release it starts from and what a model's summaries would cost, without changing anything; the
-    lake need not exist yet."""
+) -> tuple[Plan, Release]:
+    """The plan and the release it starts from, without changing anything; the lake need not exist yet."""
     settings = _settings(lake, profile, spaces)
     try:
         opened: Lake | None = open_lake(settings.lake)
@@ -238,16 +236,22 @@ def preview(
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        found = recipes.resolve(settings)
-        plan = _plan(sources, options, opened, found, workers)
-        cost = _estimate(plan, opened, found, workers) if settings.profile == "openai" else None
-    return plan, current_release(opened.storage) if opened else NO_RELEASE, cost
+        plan = _priced_plan(sources, options, opened, recipes.resolve(settings), workers)
+    return plan, current_release(opened.storage) if opened else NO_RELEASE
 
 
-def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers) -> Estimate:
+def _priced_plan(
+    sources: Sequence[str], options: PlanOptions, lake: Lake | None, recipe: Recipes, workers: Workers
+) -> Plan:
+    """The plan, with what models would be asked for it."""
+    plan = _plan(sources, options, lake, recipe, workers)
+    if not estimate.asks(recipe.settings) or not (plan.work or plan.pending):
+        return plan
+    progress.report("phase", label="estimate")
     storage, limits = lake.storage if lake else None, recipe.settings.limits
     call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
-    return estimate(storage, recipe, plan.work, call)
+    cost, pending = (estimate.estimate(storage, recipe, work, call) for work in (plan.work, plan.pending))
+    return dataclasses.replace(plan, cost=cost, pending_cost=pending)
 
 
 def _plan(

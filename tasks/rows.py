@@ -243,14 +243,19 @@ class ChunkRow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """A short text that stands for a chunk in search. `method` is `extractive` or `llm:<model>`."""
+    """A short text that stands for a chunk in search. `method` is `extractive` or `llm:<model>`.
+
+    `english` says it again in one English line, for models that read nothing else; empty where `text` is English, or
+    where no model wrote it.
+    """
 
     chunk_id: str
     text: str
     method: str
+    english: str = ""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
-        [_required("chunk_id", pa.string()), _required("text", pa.string()), _required("method", pa.string())]
+        [_required(name, pa.string()) for name in ("chunk_id", "text", "method", "english")]
     )
 
 

@@ -69,6 +69,18 @@ def test_a_release_holds_what_was_wanted(tmp_path: Path) -> None:
     assert (found.chunk, found.summary, found.summary_method) == (rows[1], summaries[0].text, "extractive")
 
 
+def test_a_chunk_is_found_by_both_languages_of_its_summary(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    row = chunk("a", 0, "", kind="image")
+    summaries = [SummaryRow(row.chunk_id, "黄昏的码头", "llm:m", "A quay at dusk")]
+    publish_to(lake, Wanted([source("/a", "a")], [document(lake.storage, "a", [row], summaries)], SPACES))
+    reader = open_reader(lake)
+    for column, words in (("search_text", "dusk"), ("search_cjk", "码头")):
+        assert [found.chunk_id for found in reader.matching(column, words, 5)] == [row.chunk_id]
+    (found_row,) = reader.chunks([row.chunk_id])
+    assert found_row.summary == "黄昏的码头\nA quay at dusk"
+
+
 def test_publishing_the_same_again_makes_no_commit_and_no_release(tmp_path: Path) -> None:
     lake = new_lake(tmp_path)
     wanted = simple(lake.storage, ["a", "b"])

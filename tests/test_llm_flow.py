@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 import signal
@@ -17,18 +18,22 @@ from tasks import recipes, shards
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
 from tasks.llm.errors import AuthenticationError
 from tasks.llm.ledger import SpendRow, read_ledger
-from tasks.report.run import RunReport
-from tasks.report.spend import Estimate
+from tasks.progress import listening
+from tasks.report.run import RunReport, plan_lines
+from tasks.report.spend import Estimate, estimate_line, estimate_words
 from tasks.rows import DocumentRow, SourceRow, StageMark, SummaryRow, from_table
 from tasks.settings import EmbedSettings, LlmSettings, Settings
 from tasks.stage import Recipe, StageRef, find, load
 from tasks.status import lake_status
+from tasks.summarize import prompt
+from tests.llm import made_up
 from tests.llm.endpoint import Behaviour, FakeEndpoint, Fault
 from tests.pipeline import ingest, ingest_planned, inline, opened, statuses
 
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 CANARY = "sk-canary-77e1c0"
 CAP = 9_000
+OPTIONS = run.plan_options(False, False, True, False, None)
 PROSE = "Members spent more on travel and dining, and the average fee per card rose for the third year in a row."
 _MAP = shards._map  # as it is when no test replaces it
 
@@ -64,6 +69,16 @@ def _summaries(lake: Path) -> list[SummaryRow]:
         assert mark is not None
         refs.append(find(storage, "summarize", mark.key))
     return [row for ref in refs if ref for row in from_table(load(storage, ref), SummaryRow)]
+
+
+def _found(lake: Path, words: str) -> set[str]:
+    """The names of files that have the words in what full text search reads."""
+    from tasks.index import open_reader
+
+    reader = open_reader(opened(lake))
+    hits = reader.chunks([found.chunk_id for found in reader.matching("search_text", words, 100)])
+    names = {row.doc_id: Path(row.uri).name for row in reader.sources()}
+    return {names[hit.chunk.doc_id] for hit in hits if words in hit.summary}
 
 
 def _assert_paid(lake: Path, endpoint: FakeEndpoint, *reports: RunReport) -> None:
@@ -104,6 +119,7 @@ def test_a_model_writes_the_summaries_once(endpoint: FakeEndpoint, tmp_path: Pat
     assert [(each.stage, each.model) for each in report.spend] == [("summarize", "seer"), ("summarize", "small")]
     assert report.summary[-1].startswith(f"spent: {asked:,} calls, ")
     _assert_paid(lake, endpoint, report)
+    assert _found(lake, made_up.ENGLISH) == {"TG-400-产品说明.md"} and len([row for row in rows if row.english]) < 9
     again = ingest([CORPUS], lake, restage=True)
     assert again.counts["processed"] == 0 and again.spend == []
     assert len(endpoint.calls) == asked
@@ -112,9 +128,8 @@ def test_a_model_writes_the_summaries_once(endpoint: FakeEndpoint, tmp_path: Pat
 
 def test_a_budget_leaves_documents_for_the_next_run(endpoint: FakeEndpoint, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    options = run.plan_options(False, False, True, False, None)
-    plan, _, unknown = run.preview([str(CORPUS)], options, str(lake))
-    assert unknown == Estimate(unknown=len(plan.work)) and not lake.exists()
+    plan, _ = run.preview([str(CORPUS)], OPTIONS, str(lake))
+    assert plan.cost == Estimate(unknown=len(plan.work)) and not lake.exists()
     first = ingest([CORPUS], lake, max_tokens=CAP)
     spent = sum(each.prompt_tokens + each.completion_tokens for each in first.spend)
     assert 0 < spent <= CAP and first.quarantined == 0
@@ -126,7 +141,7 @@ def test_a_budget_leaves_documents_for_the_next_run(endpoint: FakeEndpoint, tmp_
 
     asked = len(endpoint.calls)
     before = _files(lake)
-    cost = run.preview([str(CORPUS)], options, str(lake))[2]
+    cost = run.preview([str(CORPUS)], OPTIONS, str(lake))[0].cost
     assert cost is not None and len(endpoint.calls) == asked and _files(lake) == before
     assert (cost.unknown, cost.documents) == (0, len({s.doc_id for s in first.sources if s.status == "left"}))
     second = ingest([CORPUS], lake)
@@ -268,7 +283,7 @@ def test_what_the_command_shows(
         signal.signal(signal.SIGTERM, handler)
         return capsys.readouterr().out
 
-    assert "at most $0.0000; 6 documents are not read yet" in shown("ingest", str(notes), "--dry-run")
+    assert "at most $0.0000, for 0 documents; 6 documents are not read yet" in shown("ingest", str(notes), "--dry-run")
     report = ingest([notes], tmp_path / "lake", max_tokens=2000)
     terminal.print_run(report)
     told = capsys.readouterr()
@@ -279,3 +294,47 @@ def test_what_the_command_shows(
     (spend,) = json.loads(shown("status", "--json"))["spend"]
     assert spend["calls"] == endpoint.bill()["calls"]
     assert CANARY not in told.out + told.err
+
+
+def test_a_changed_prompt_is_paid_for_where_it_is_used_and_said_before(
+    endpoint: FakeEndpoint, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "lake"
+    for number in range(2):
+        table = f"| Crate {number} | 2024 | 2025 |\n|---|---|---|\n| weight in kilograms | 12 | 1{number} |\n"
+        (notes / f"table{number}.md").write_text(f"# Weights {number}\n\n{PROSE} This is list {number}.\n\n{table}")
+    ingest([notes], lake)
+    asked = _asked(endpoint)
+    assert set(asked) == {"text_summary", "table_summary"} and asked["table_summary"] == 2
+    assert run.preview([str(notes)], OPTIONS, str(lake))[0].pending_cost is None
+
+    changed = prompt.load("table")
+    changed = dataclasses.replace(changed, version=99, digest="new", text=f"{changed.text}\nBe brief.")
+    real = prompt.load
+    monkeypatch.setattr(prompt, "load", lambda name: changed if name == "table" else real(name))
+
+    plan, _ = run.preview([str(notes)], OPTIONS, str(lake))
+    held = plan.pending_cost
+    assert held and [(line.kind, line.model, line.calls) for line in held.lines] == [("table", "small", 2)]
+    assert held.documents == len(plan.pending) == 8 and held.dollars and not plan.work
+    line = f"^ restage 8 documents: settings or software changed; run with --restage ({estimate_words(held)})"
+    said: list[str] = []
+    with listening(lambda event: said.append(event.label)):
+        waiting = ingest([notes], lake)
+    assert line in plan_lines(plan) and line in said  # a dry run's plan, and that of a run
+    assert waiting.restage_estimate == held and _asked(endpoint) == asked
+    both = run.preview([str(notes)], dataclasses.replace(OPTIONS, restage=True), str(lake))[0]
+    assert both.cost == held and estimate_line(held) in plan_lines(both)
+
+    said.clear()
+    with listening(lambda event: said.append(event.label)):
+        report = ingest([notes], lake, restage=True)
+    assert estimate_line(held) in said and report.counts["restaged"] == 8
+    assert _asked(endpoint) == asked | {"table_summary": 4} and endpoint.billed_twice() == 0
+    assert [(spend.model, spend.calls) for spend in report.spend] == [("small", 2)]
+
+
+def _asked(endpoint: FakeEndpoint) -> dict[str, int]:
+    """Calls by the form of the answer."""
+    forms = (body["response_format"]["json_schema"]["name"] for body in endpoint.bodies())
+    return dict(collections.Counter(forms))

@@ -137,6 +137,6 @@ def test_golden_output() -> None:
     kinds: tuple[Kind, ...] = ("text", "table", "image", "audio", "video")
     chunks = [dataclasses.replace(CHUNK, chunk_id=kind, kind=kind, text=text, context="Report") for kind in kinds]
     assert (STAGE_VERSION, summarize_chunks(chunks, EVERY).digest) == (
-        1,
-        "13a428b3efdaf4c7d10954b0ef2f5ac95d8be783eb14faffe938047fb573bb0a",
+        2,
+        "ba751d62c193d6eaa480f2963bfaaaf5dedcff627babe29a329c95afaf5878ce",
     )

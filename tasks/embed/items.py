@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from tasks.embed.media import MediaItem, Medium, modality_of
-from tasks.embed.spaces import Space
+from tasks.embed.spaces import MediaSpace, Space
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
 
 _EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
@@ -49,6 +49,8 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     A picture's or recording's summary already holds the words in it, so those stand alone only where there is none. An
     extractive summary of one that has no words is made of ours ("Picture on page 1"): all such would be alike, and
     found together by whatever is nearest to those. It is found as itself, and by full text.
+
+    Models that embed media have learnt from English captions: they are given a summary's English line.
     """
     found: list[tuple[View, str]] = []
     written = row is not None and row.method != _EXTRACTIVE
@@ -59,7 +61,8 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     if "text" in space.views and chunk.text.strip() and not stands_for_words:
         found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
     if "summary" in space.views and summary.strip():
-        found.append(("summary", summary))
+        english = row.english if row and isinstance(space, MediaSpace) else ""
+        found.append(("summary", english or summary))
     return found
 
 

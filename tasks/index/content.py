@@ -48,7 +48,10 @@ def chunks_digest(row: DocumentRow) -> str:
 
 
 def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
-    """A document's chunks with their summaries, their tags and the text that full-text search reads."""
+    """A document's chunks with their summaries, their tags and the text that full-text search reads.
+
+    A summary is found by its own words and by those of its English line.
+    """
     chunks = _records(_load(storage, row, "chunk"))
     by_chunk = {item["chunk_id"]: item for item in _records(_load(storage, row, "summarize"))}
     tags = {item["chunk_id"]: item for item in _records(_load(storage, row, "tag"))}
@@ -56,7 +59,9 @@ def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
         tag = tags.get(chunk["chunk_id"], {})
         chunk["tag"], chunk["tag_probability"] = tag.get("label", ""), tag.get("probability")
         summary = by_chunk.get(chunk["chunk_id"], {})
-        chunk["summary"], chunk["summary_method"] = summary.get("text", ""), summary.get("method", "")
+        lines = (summary.get("text"), summary.get("english"))  # files of the first version have no English line
+        chunk["summary"] = "\n".join(line for line in lines if line)
+        chunk["summary_method"] = summary.get("method", "")
         parts = (chunk["context"], chunk["text"], chunk["summary"])
         chunk["search_text"] = "\n".join(dict.fromkeys(part for part in parts if part))
         chunk["search_cjk"] = cjk_text(chunk["search_text"])

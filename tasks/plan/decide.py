@@ -63,7 +63,7 @@ def make_plan(
         tuple(untouched),
         published,
         media_types,
-        frozenset(pending),
+        tuple(pending),
         scope,
     )
 
@@ -195,10 +195,10 @@ def _documents(
     recipes: Recipes,
     known: Mapping[str, Record],
     options: PlanOptions,
-) -> tuple[dict[str, DocumentWork], set[str], dict[str, Record]]:
+) -> tuple[dict[str, DocumentWork], list[DocumentWork], dict[str, Record]]:
     """Which documents to work on, which stay behind changed settings, and which are known to fail."""
     work: dict[str, DocumentWork] = {}
-    pending: set[str] = set()
+    pending: list[DocumentWork] = []
     failing: dict[str, Record] = {}
     decided: set[str] = set()
     for source in sources:
@@ -207,13 +207,14 @@ def _documents(
             continue
         decided.add(row.doc_id)
         media_type = media_types[row.doc_id]
+        item = DocumentWork(row.doc_id, media_type, row.uri, row.size)
         document = published.documents.get(row.doc_id)
         if document is None or document.media_type != media_type:
             wants = True
         elif not recipes.up_to_date(document, media_type):
             wants = options.restage
             if not wants:
-                pending.add(row.doc_id)
+                pending.append(item)
         else:
             wants = document.degraded
         if wants:
@@ -221,7 +222,7 @@ def _documents(
             if record is not None and record.key == recipes.attempt_key(row.doc_id, media_type):
                 failing[row.doc_id] = record
             else:
-                work[row.doc_id] = DocumentWork(row.doc_id, media_type, row.uri, row.size)
+                work[row.doc_id] = item
     return work, pending, failing
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tasks.errors import DocumentError
 from tasks.rows import DocumentRow, SourceRow
 from tasks.sources import below
 from tasks.work import DocumentWork
+
+if TYPE_CHECKING:
+    from tasks.report.spend import Estimate
 
 Status = Literal["new", "changed", "moved", "unchanged", "gone", "restaged", "skipped", "quarantined", "left"]
 
@@ -129,6 +132,7 @@ class Plan:
 
     `untouched` are published rows outside the given roots. `pending` are documents whose settings or capabilities
     changed and that stay as they are without `--restage`. `media_types` is the type each wanted document is read as.
+    `cost` is what models would be asked for `work`, `pending_cost` for `pending`; None where none is asked.
     """
 
     sources: tuple[PlannedSource, ...]
@@ -136,8 +140,10 @@ class Plan:
     untouched: tuple[SourceRow, ...]
     published: Published
     media_types: Mapping[str, str]
-    pending: frozenset[str]
+    pending: tuple[DocumentWork, ...]
     scope: Scope
+    cost: Estimate | None = None
+    pending_cost: Estimate | None = None
 
     def counts(self) -> dict[Status, int]:
         found = Counter(source.status for source in self.sources)

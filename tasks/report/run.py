@@ -15,7 +15,7 @@ from tasks.context import RunSpec
 from tasks.lake import Release
 from tasks.losses import Losses
 from tasks.plan import MARKS, Plan, PlannedSource, Settled
-from tasks.report.spend import Estimate, Spending, spend_line, totals
+from tasks.report.spend import Estimate, Spending, estimate_line, estimate_words, spend_line, totals
 from tasks.work import Shard
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class DocumentLosses(BaseModel):
 class RunReport(BaseModel):
     """A finished run (or, with `dry_run`, a preview). `counts` has one entry per status, chunk kind and more.
 
-    `spend` is what this run paid for LLM calls; a preview has an `estimate` instead where a model writes summaries.
+    `spend` is what this run paid for LLM calls; a preview has an `estimate` instead where models are asked.
+    `restage_estimate` is that of the documents which only `--restage` would work on.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -74,6 +75,7 @@ class RunReport(BaseModel):
     losses: list[DocumentLosses] = []
     spend: list[Spending] = []
     estimate: Estimate | None = None
+    restage_estimate: Estimate | None = None
 
     @property
     def quarantined(self) -> int:
@@ -142,10 +144,11 @@ def make_report(
         settings=spec.settings.model_dump(mode="json"),
         capabilities=dict(spec.capabilities),
         spend=totals(spend),
+        restage_estimate=plan.pending_cost,
     )
 
 
-def preview_report(plan: Plan, release: Release, seconds: float, estimate: Estimate | None = None) -> RunReport:
+def preview_report(plan: Plan, release: Release, seconds: float) -> RunReport:
     """The report of a dry run: the statuses that a run would begin with."""
     chunks = {doc_id: document.chunks for doc_id, document in plan.published.documents.items()}
     counts = {**_counts(plan.sources, plan), "to_process": len(plan.work)}
@@ -156,7 +159,8 @@ def preview_report(plan: Plan, release: Release, seconds: float, estimate: Estim
         sources=[_source(source, chunks) for source in plan.sources],
         seconds=round(seconds, 3),
         dry_run=True,
-        estimate=estimate,
+        estimate=plan.cost,
+        restage_estimate=plan.pending_cost,
     )
 
 
@@ -207,7 +211,8 @@ def _warnings(shards: Sequence[Shard]) -> list[str]:
 
 
 def plan_lines(plan: Plan, limit: int | None = None) -> list[str]:
-    """The plan as a person reads it: one line per source that is not unchanged, then a line of counts."""
+    """The plan as a person reads it: a line per source that is not unchanged, a line of counts, and what models would
+    be asked."""
     notable = [source for source in plan.sources if source.status != "unchanged"]
     lines = []
     for source in notable[:limit]:
@@ -218,7 +223,10 @@ def plan_lines(plan: Plan, limit: int | None = None) -> list[str]:
     counts = plan.counts()
     lines.append("  ".join(f"{MARKS[status]} {count} {status}" for status, count in counts.items() if count) or "empty")
     if plan.pending:
-        lines.append(f"^ restage {len(plan.pending)} documents: settings or software changed; run with --restage")
+        again = f"^ restage {len(plan.pending)} documents: settings or software changed; run with --restage"
+        lines.append(again + (f" ({estimate_words(plan.pending_cost)})" if plan.pending_cost else ""))
+    if plan.cost:
+        lines.append(estimate_line(plan.cost))
     return lines
 
 

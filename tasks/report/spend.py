@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from tasks.errors import UsageError
 
@@ -28,18 +28,51 @@ class Spending(BaseModel):
     unpriced: int = 0
 
 
-class Estimate(BaseModel):
-    """What a run would ask about the `documents` whose chunks are known, if each answer took all that it may.
+class Forecast(BaseModel):
+    """What a stage would ask a model about one kind of chunk, if each answer took all that it may.
 
-    The `unknown` documents are not read yet, and come on top. `dollars` is None where a model has no known price.
+    `dollars` is None where the model has no known price.
+    """
+
+    stage: str
+    model: str
+    kind: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    dollars: float | None
+
+
+class Estimate(BaseModel):
+    """What a run would ask about the `documents` whose chunks are known.
+
+    The `unknown` documents are not read yet, and come on top. `dollars` is None where a price is not known.
     """
 
     documents: int = 0
     unknown: int = 0
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    dollars: float | None = 0.0
+    lines: list[Forecast] = []
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def calls(self) -> int:
+        return sum(line.calls for line in self.lines)
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def prompt_tokens(self) -> int:
+        return sum(line.prompt_tokens for line in self.lines)
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def completion_tokens(self) -> int:
+        return sum(line.completion_tokens for line in self.lines)
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def dollars(self) -> float | None:
+        known = [line.dollars for line in self.lines if line.dollars is not None]
+        return sum(known, 0.0) if len(known) == len(self.lines) else None
 
 
 def totals(rows: Iterable[SpendRow]) -> list[Spending]:
@@ -74,12 +107,17 @@ def spend_line(spending: Sequence[Spending]) -> str:
 
 
 def estimate_line(estimate: Estimate) -> str:
-    money = "an unknown price" if estimate.dollars is None else f"${estimate.dollars:.4f}"
-    line = (
-        f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} tokens "
-        f"to the model and at most {estimate.completion_tokens:,} from it, at most {money}"
-    )
+    line = f"to ask: {estimate_words(estimate)}, for {estimate.documents:,} documents"
     return line + (f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else "")
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """Calls, tokens and the most that they may cost."""
+    money = "an unknown price" if estimate.dollars is None else f"${estimate.dollars:.4f}"
+    return (
+        f"{estimate.calls:,} calls, {estimate.prompt_tokens:,} tokens to models and at most "
+        f"{estimate.completion_tokens:,} from them, at most {money}"
+    )
 
 
 def caps(max_spend: float | None, max_tokens: int | None) -> tuple[Decimal | None, int | None]:

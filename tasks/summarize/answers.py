@@ -15,13 +15,26 @@ from tasks.llm.responses import Response
 from tasks.summarize.extractive import clip
 from tasks.summarize.untrusted import plain
 
+SCHEMA_SUFFIX = "_summary"
 Flaw = Literal["cut by length", "refused", "empty", "not the JSON that was asked for"]
 LlmKind = Literal["text", "table", "image"]
 _MAX_ITEMS, _MAX_ITEM, _MAX_TEXT = 40, 160, 4000
+_LINE_WORDS, _MAX_LINE = 25, 240  # of the English line: what a text tower of 77 tokens reads whole
 
 
 def _text(value: object) -> object:
     return clip(plain(value), _MAX_TEXT) if isinstance(value, str) else value
+
+
+def _line(value: object) -> object:
+    """One line of English; empty where what came is none."""
+    if not isinstance(value, str):
+        return value
+    words = plain(value).split()
+    letters = [char for word in words for char in word if char.isalpha()]
+    if 2 * sum(char.isascii() for char in letters) <= len(letters):
+        return ""
+    return clip(" ".join(words[:_LINE_WORDS]), _MAX_LINE)
 
 
 def _terms(value: object) -> object:
@@ -33,6 +46,7 @@ def _terms(value: object) -> object:
 
 
 _Text = Annotated[str, BeforeValidator(_text)]
+_Line = Annotated[str, BeforeValidator(_line)]
 _Terms = Annotated[tuple[str, ...], BeforeValidator(_terms)]
 
 
@@ -42,6 +56,7 @@ class TextAnswer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     summary: Annotated[str, StringConstraints(min_length=1), BeforeValidator(_text)]
+    english: _Line = ""
     keywords: _Terms = ()
     entities: _Terms = ()
 
@@ -65,7 +80,7 @@ def schema(kind: LlmKind) -> Schema:
     form.pop("description", None)  # ours, of the class
     summary = form["properties"]["summary"]
     form["properties"]["summary"] = {"type": summary["type"]}  # some endpoints refuse a schema with lengths
-    return Schema(f"{kind}_summary", form)
+    return Schema(f"{kind}{SCHEMA_SUFFIX}", form)
 
 
 def read(kind: LlmKind, response: Response) -> TextAnswer | Flaw:
@@ -100,6 +115,12 @@ def written(answer: TextAnswer, context: str, limit: int) -> str:
         if fresh and room > _MAX_ITEM // 8:
             text = f"{text}\n{clip('; '.join(fresh), room)}"
     return text
+
+
+def english(answer: TextAnswer) -> str:
+    """The answer's English line; empty where it only repeats the summary, which then is English."""
+    line = answer.english.rstrip("….")
+    return "" if " ".join(answer.summary.split()).casefold().startswith(line.casefold()) else answer.english
 
 
 def _lines(answer: TextAnswer) -> list[list[str]]:

@@ -14,7 +14,7 @@ from tasks.llm.request import Message, Picture, Request, Sampling, Text
 from tasks.rows import ChunkRow
 from tasks.settings import LlmSettings
 from tasks.summarize import prompt
-from tasks.summarize.answers import Flaw, LlmKind, schema
+from tasks.summarize.answers import SCHEMA_SUFFIX, Flaw, LlmKind, schema
 from tasks.summarize.extractive import clip
 from tasks.summarize.untrusted import fenced, plain, table
 
@@ -68,6 +68,11 @@ def request(
     said = (Text(material), picture) if picture else (Text(material),)
     messages = (Message("system", (Text(system),)), Message("user", said))
     return Request(settings.model_of(kind), messages, sampling, schema(kind))
+
+
+def kind_asked(request: Request) -> str:
+    """What kind of chunk a request is about."""
+    return request.schema.name.removesuffix(SCHEMA_SUFFIX) if request.schema else ""
 
 
 def surroundings(chunks: Sequence[ChunkRow], index: int) -> tuple[str, str]:

@@ -53,6 +53,7 @@ class _Outcome:
     """The summary of a chunk; without one, why it was not asked about or has no answer."""
 
     text: str = ""
+    english: str = ""
     model: str = ""
     skip: Skip | None = None
     failed: str = ""
@@ -170,7 +171,7 @@ async def _answered(question: _Question, settings: Settings, answer: Answer) -> 
             said = answers.read(question.kind, response)
         if isinstance(said, answers.TextAnswer):
             text = answers.written(said, question.chunk.context, settings.llm.max_characters)
-            return _Outcome(text, request.model, repaired=flaw is not None)
+            return _Outcome(text, answers.english(said), request.model, repaired=flaw is not None)
         flaw = said
     return _Outcome(failed=f"the answer was {flaw}")
 
@@ -186,7 +187,7 @@ def _output(chunks: Sequence[ChunkRow], outcomes: Sequence[_Outcome], settings: 
     for chunk, outcome, fallback in zip(chunks, outcomes, extracted, strict=True):
         counts[chunk.kind] += 1
         if outcome.text:
-            rows.append(SummaryRow(chunk.chunk_id, outcome.text, f"{METHOD}:{outcome.model}"))
+            rows.append(SummaryRow(chunk.chunk_id, outcome.text, f"{METHOD}:{outcome.model}", outcome.english))
             counts["llm"] += 1
             counts["repaired"] += outcome.repaired
             continue

@@ -33,6 +33,7 @@ from tasks.rows import (
 from tasks.settings import TagSettings
 from tasks.stage import StageInfo, StageOutput, StageRef
 from tasks.storage import LocalStorage
+from tests.embed.test_embed import FakeSpace
 
 LEFT = Box.of(1, 0, 0, 0.5, 1)
 
@@ -176,6 +177,15 @@ def test_words_of_ours_are_not_embedded_as_a_picture_s() -> None:
     assert [texts_of(row, ours, space) for row in (bare, recording)] == [[], []]
     assert [texts_of(row, ours, space) for row in (titled, read, tagged)] == [[("summary", ours.text)]] * 3
     assert [texts_of(row, theirs, space) for row in (bare, recording)] == [[("summary", theirs.text)]] * 2
+
+
+def test_a_space_of_media_reads_the_english_line_and_a_space_of_text_the_summary() -> None:
+    row = chunk("d", 0, "image", "blobs/x.png", "image/png")
+    chinese = SummaryRow("d-0", "黄昏的码头", "llm:m", "A quay at dusk")
+    english = SummaryRow("d-0", "A quay at dusk", "llm:m")
+    assert texts_of(row, chinese, FakeMediaSpace()) == texts_of(row, english, FakeMediaSpace())
+    assert texts_of(row, chinese, FakeMediaSpace()) == [("summary", "A quay at dusk")]
+    assert texts_of(row, chinese, FakeSpace()) == [("summary", "黄昏的码头")]
 
 
 def test_files_are_opened_by_the_caller_only(storage: LocalStorage) -> None:

@@ -20,6 +20,8 @@ _WORDS_OF_TEXT = 20
 _ITEMS = 3
 _DEPTH = 8  # a schema that refers to itself ends somewhere
 
+ENGLISH = "Translated into one line"
+
 Json = Any
 
 
@@ -110,6 +112,8 @@ def _value(schema: Mapping[str, Json], root: Mapping[str, Json], words: Sequence
             return bool(_hash(name, *words[:5]) % 2)
         case "null":
             return None
+    if name == "english":  # a line for what is not
+        return ENGLISH if any(char >= "\u3040" for word in words for char in word) else ""
     wanted = 1 if name.endswith("[]") else _WORDS_OF_TEXT
     text = " ".join(itertools.islice(itertools.cycle(words), min(wanted, max(1, len(words)))))
     while len(text) < int(schema.get("minLength", 0)):

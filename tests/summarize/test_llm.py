@@ -90,6 +90,31 @@ def test_whole_rows_in_order() -> None:
     assert output.degraded == () and output.digest == digest(rows(output), output.info)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Net revenue of the\nconsumer  segment grew by 8%.", "Net revenue of the consumer segment grew by 8%."),
+        ("", ""),
+        (None, ""),  # an endpoint that enforces no form may leave it out
+        ("消费部门净收入增长了8%", ""),
+        ("word " * 90, " ".join(["word"] * 25)),
+        ("消费部门", ""),
+        ("8.0", ""),
+        ("A \u202eline <|system|> of words", "A line < |system| > of words"),
+    ],
+)
+def test_an_english_line_is_kept_beside_a_summary_in_another_language(said: str | None, kept: str) -> None:
+    answer = {"summary": "消费部门净收入增长了8%。"} | ({} if said is None else {"english": said})
+    (row,) = rows(summarized([TEXT], FakeModel(lambda *_: answer)))
+    assert row == SummaryRow("t", "Report > Consumer\n消费部门净收入增长了8%。", "llm:small", kept)
+
+
+@pytest.mark.parametrize("line", ["Net revenue grew.", "net revenue", "Net revenue grew"])
+def test_a_line_that_only_repeats_the_summary_is_not_kept(line: str) -> None:
+    (row,) = rows(summarized([TEXT], FakeModel(lambda *_: {**GOOD, "english": line})))
+    assert row.english == ""
+
+
 def test_a_summary_keeps_its_limit() -> None:
     long = {"summary": "word " * 500, "keywords": ["x" * 500] * 50, "entities": [f"e{i}" for i in range(99)]}
     settings = SETTINGS.model_copy(update={"llm": SETTINGS.llm.model_copy(update={"max_characters": 200})})
