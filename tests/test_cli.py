@@ -202,7 +202,7 @@ def test_evaluate_measures_and_holds_to_what_is_required(sample: tuple[Bindery, 
 
 
 def test_what_became_of_a_document(sample: tuple[Bindery, Path]) -> None:
-    bindery, docs = sample
+    bindery, _ = sample
     (found,) = bindery.json("status", "--document", "annual-report-2025.pdf")["documents"]
     losses = found["losses"]
     assert losses["pages"] == losses["pages_out"] >= 1 and losses["pages_ocr"] >= 1
