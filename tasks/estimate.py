@@ -12,23 +12,28 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
 from tasks import stage
+from tasks.llm.account import address
+from tasks.llm.batch.store import pending_keys
 from tasks.llm.prices import Usage, price
 from tasks.llm.responses import DATABASE, Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
 from tasks.report.spend import Estimate
-from tasks.rows import ChunkRow, from_table
+from tasks.settings import Lane
 from tasks.stage import StageRef
 from tasks.storage import Storage
-from tasks.summarize import labels, llm, llm_inputs, look
+from tasks.summarize import llm_requests, look
 from tasks.summarize.pictures import Call
 from tasks.work import DocumentWork
 
 
-def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call) -> Estimate:
+def estimate(
+    storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call, lane: Lane = "live"
+) -> Estimate:
     """For the openai profile. `storage` is None where there is no lake yet; pictures are opened through `call`."""
-    found = Estimate()
+    found, settings = Estimate(lane=lane), recipes.settings.llm
     dollars: Decimal | None = Decimal(0)
+    pending = pending_keys(storage, address(settings)) if storage else frozenset()
     with _kept(storage) as is_kept:
         counted: set[str] = set()
         for item in work:
@@ -41,10 +46,13 @@ def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentW
                 if key in counted or is_kept(key):
                     continue
                 counted.add(key)
+                if key in pending:
+                    found.pending += 1
+                    continue
                 found.calls += 1
                 found.prompt_tokens += usage.prompt
                 found.completion_tokens += usage.completion
-                cost = price(model, usage, recipes.settings.llm.prices, recipes.settings.llm.base_url)
+                cost = price(model, usage, settings.prices, settings.base_url, batch=lane == "batch")
                 dollars = None if cost is None or dollars is None else dollars + cost
     found.dollars = None if dollars is None else float(dollars)
     return found
@@ -68,11 +76,7 @@ async def _asked(
 ) -> list[tuple[str, str, Usage]]:
     """The key, model and highest usage of each request about a document."""
     settings = recipes.settings
-    if stage.find(storage, recipes.summarize.stage, recipes.summarize.key(*llm_inputs(*inputs))):
-        return []
-    chunks, tags = inputs
-    rows = from_table(stage.load(storage, chunks), ChunkRow)
-    asked = llm.requests(rows, settings, tags=labels(storage, tags), look=look(storage, settings, call))
+    asked = llm_requests(storage, *inputs, recipes.summarize, settings, look(storage, settings, call))
     return [
         (request.key(), request.model, Usage(prompt_tokens(request), request.sampling.max_tokens))
         async for request in asked

@@ -23,7 +23,7 @@ from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed import stage_name
 from tasks.embed.spaces import open_space
-from tasks.errors import LakeError
+from tasks.errors import LakeError, UsageError
 from tasks.estimate import estimate
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
@@ -38,7 +38,7 @@ from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report, plan_lines
 from tasks.report.spend import Estimate, caps
 from tasks.rows import DocumentRow
-from tasks.settings import Settings, load_settings
+from tasks.settings import Lane, Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
 from tasks.stage import Recipe
 from tasks.storage import open_storage
@@ -57,11 +57,17 @@ def plan_options(
 
 
 def _settings(
-    lake: str | None, profile: str | None, spaces: Sequence[str] | None, max_spend: Decimal | None = None
+    lake: str | None,
+    profile: str | None,
+    spaces: Sequence[str] | None,
+    max_spend: Decimal | None = None,
+    lane: Lane = "live",
 ) -> Settings:
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    elif lane == "batch":
+        raise UsageError("--lane batch is for summaries by a model", "add --profile openai, or leave it out")
     return settings
 
 
@@ -72,10 +78,11 @@ def preflight(
     spaces: Sequence[str] | None = None,
     max_spend: float | None = None,
     max_tokens: int | None = None,
+    lane: Lane = "live",
 ) -> None:
     """Raise now what a run would end with soon after it has started a server: bad settings, no root, no model, a busy
     lake."""
-    settings = _settings(lake, profile, spaces, caps(max_spend, max_tokens)[0])
+    settings = _settings(lake, profile, spaces, caps(max_spend, max_tokens)[0], lane)
     for source in sources:
         check_root(root_uri(source))
     storage = open_storage(settings.lake)
@@ -206,14 +213,15 @@ def session(
     spaces: Sequence[str] | None = None,
     max_spend: float | None = None,
     max_tokens: int | None = None,
+    lane: Lane = "live",
 ) -> Iterator[Session]:
     """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
     most_spend, most_tokens = caps(max_spend, max_tokens)
-    settings = _settings(lake, profile, spaces, most_spend)
+    settings = _settings(lake, profile, spaces, most_spend, lane)
     opened = open_lake(settings.lake, create=True)
     settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
     with opened.lease("ingest") as lease:
-        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens)
+        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane)
         with run_context(spec) as context:
             yield Session(sources, options, context, lease, notes)
 
@@ -224,10 +232,11 @@ def preview(
     lake: str | None = None,
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
+    lane: Lane = "live",
 ) -> tuple[Plan, Release, Estimate | None]:
     """The plan, the release it starts from and what a model's summaries would cost, without changing anything; the
     lake need not exist yet."""
-    settings = _settings(lake, profile, spaces)
+    settings = _settings(lake, profile, spaces, lane=lane)
     try:
         opened: Lake | None = open_lake(settings.lake)
     except LakeError:
@@ -240,14 +249,14 @@ def preview(
     with run_scratch(), Workers(settings.limits) as workers:
         found = recipes.resolve(settings)
         plan = _plan(sources, options, opened, found, workers)
-        cost = _estimate(plan, opened, found, workers) if settings.profile == "openai" else None
+        cost = _estimate(plan, opened, found, workers, lane) if settings.profile == "openai" else None
     return plan, current_release(opened.storage) if opened else NO_RELEASE, cost
 
 
-def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers) -> Estimate:
+def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers, lane: Lane) -> Estimate:
     storage, limits = lake.storage if lake else None, recipe.settings.limits
     call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
-    return estimate(storage, recipe, plan.work, call)
+    return estimate(storage, recipe, plan.work, call, lane)
 
 
 def _plan(

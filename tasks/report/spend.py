@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from tasks.errors import UsageError
+from tasks.settings import Lane
 
 if TYPE_CHECKING:
     from tasks.llm.ledger import SpendRow
@@ -31,8 +32,11 @@ class Spending(BaseModel):
 class Estimate(BaseModel):
     """What a run would ask about the `documents` whose chunks are known, if each answer took all that it may.
 
-    The `unknown` documents are not read yet, and come on top. `dollars` is None where a model has no known price.
+    The `unknown` documents are not read yet, and come on top. `pending` calls are in batches already. `dollars`, at the
+    price of the `lane`, is None where a model has no known price.
     """
+
+    lane: Lane = "live"
 
     documents: int = 0
     unknown: int = 0
@@ -40,6 +44,7 @@ class Estimate(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     dollars: float | None = 0.0
+    pending: int = 0
 
 
 def totals(rows: Iterable[SpendRow]) -> list[Spending]:
@@ -79,6 +84,8 @@ def estimate_line(estimate: Estimate) -> str:
         f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} tokens "
         f"to the model and at most {estimate.completion_tokens:,} from it, at most {money}"
     )
+    line += " in batches" if estimate.lane == "batch" else ""
+    line += f"; {estimate.pending:,} more are in batches already" if estimate.pending else ""
     return line + (f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else "")
 
 
