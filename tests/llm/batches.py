@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CHAT = "/v1/chat/completions"
 Reply = tuple[int, Any]  # a status, and JSON or bytes
 
-# Where a test can look on, or kill whoever is asking: at `uploading` and `creating` the endpoint has done nothing yet, at
+# Where a test can look on, or kill whoever asks: at `uploading` and `creating` the endpoint has done nothing yet, at
 # the others it has, and says so only afterwards. `answering` is in the middle of a file.
 Point = Literal["uploading", "uploaded", "creating", "created", "retrieved", "answering", "deleted"]
 

@@ -104,7 +104,10 @@ class BatchApi:
         """The batch that has this mark, or this file where an endpoint keeps no marks; not one that was refused."""
         after = ""
         while True:
-            page = await self._read(_listing(after))
+            try:
+                page = await self._read(_listing(after))
+            except NotFoundError:  # an endpoint without batches
+                return None
             found = [remote for each in _data(page) if (remote := _remote(each))]
             for remote in found:
                 if remote.status != "failed" and (remote.mark == mark or (file is not None and remote.file == file)):

@@ -44,12 +44,13 @@ class Collector:
         return {key: self._outcomes.get(key, AGAIN) for key in self._asked}
 
     def take(self, line: bytes) -> None:
-        """What is no line about one of the batch's requests is passed over."""
-        try:
-            found = orjson.loads(line)
-        except orjson.JSONDecodeError:
+        """Raises ValueError where this is no line of a batch: the file that holds it, paid for, is to be read again."""
+        if not line.strip():
             return
-        asked = self._asked.get(str(found.get("custom_id"))) if isinstance(found, dict) else None
+        found = orjson.loads(line)
+        if not isinstance(found, dict) or "custom_id" not in found:
+            raise ValueError("no answer of a batch")
+        asked = self._asked.get(str(found["custom_id"]))
         if asked is not None and self._outcomes.get(asked.key) != ANSWERED:
             self._outcomes[asked.key] = self._outcome(asked, found)
 
