@@ -123,6 +123,8 @@ def print_status(found: Mapping[str, Any]) -> None:
         from tasks.report.spend import Spending, spend_line
 
         print(f"spent      {spend_line([Spending.model_validate(each) for each in found['spend']])}")
+    for batch in found["batches"]:
+        print(_clean(f"batch      {batch['requests']:,} requests of {batch['model']} since {batch['created'][:16]}"))
     if found["last_run"]:
         print(f"last run   {found['last_run']['run']}: {found['last_run']['headline']}")
 

@@ -1,4 +1,4 @@
-"""A run of the batch lane without documents: requests in, answers or errors out, as the step `ask` and its stage go on."""
+"""A run of the batch lane without documents: requests in, answers or errors out, as the step `ask` and its stage do."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from tasks.llm.errors import (
     RejectedError,
 )
 from tasks.llm.ledger import Budget
+from tasks.llm.request import Message, Request, Text
 from tasks.llm.responses import Response
 from tasks.storage import LocalStorage
 from tests.llm.batch_runs import account, answers, ask, assert_paid, ledger, run, run_live, settings, submit
@@ -110,7 +111,7 @@ def test_files_are_cut_at_their_bytes(endpoint: FakeEndpoint, tmp_path: Path) ->
 
 
 def test_what_fails_goes_into_another_batch_and_then_live(endpoint: FakeEndpoint, tmp_path: Path) -> None:
-    shares = {fault: 0.15 for fault in (Fault.SERVER_ERROR, Fault.EMPTY, Fault.GARBAGE, Fault.ODD, Fault.RATE_LIMITED)}
+    shares = dict.fromkeys((Fault.SERVER_ERROR, Fault.EMPTY, Fault.GARBAGE, Fault.ODD, Fault.RATE_LIMITED), 0.15)
     endpoint.batches.behaviour = BatchBehaviour(failures=shares)
     many = [ask(number) for number in range(60)]
     _texts(run(tmp_path, endpoint, many))
@@ -123,7 +124,7 @@ def test_what_fails_goes_into_another_batch_and_then_live(endpoint: FakeEndpoint
 
 
 def test_answers_that_say_what_they_took_are_put_down_exactly(endpoint: FakeEndpoint, tmp_path: Path) -> None:
-    shares = {fault: 0.2 for fault in (Fault.EMPTY, Fault.LENGTH, Fault.REFUSAL, Fault.UNAVAILABLE)}
+    shares = dict.fromkeys((Fault.EMPTY, Fault.LENGTH, Fault.REFUSAL, Fault.UNAVAILABLE), 0.2)
     endpoint.batches.behaviour = BatchBehaviour(failures=shares, polls=3)
     found = run(tmp_path, endpoint, [ask(number) for number in range(60)])
     assert {one.finish for one in found if isinstance(one, Response)} == {"stop", "length"}
@@ -277,16 +278,7 @@ def test_an_endpoint_without_batches_says_what_to_do(endpoint: FakeEndpoint, tmp
     with pytest.raises(BatchError, match="no Batch API") as caught:
         run(tmp_path, endpoint, TEN)
     assert "--lane live" in caught.value.hint and caught.value.fatal
-    endpoint.batches.behaviour = BatchBehaviour()
     _texts(run_live(tmp_path, endpoint, TEN))  # it blocks nothing
-    assert len(endpoint.calls) == 10
-
-
-def test_without_batches_a_live_run_still_goes_on(endpoint: FakeEndpoint, tmp_path: Path) -> None:
-    endpoint.batches.behaviour = BatchBehaviour(supported=False)
-    with pytest.raises(BatchError):
-        run(tmp_path, endpoint, TEN)
-    _texts(run_live(tmp_path, endpoint, TEN))
     assert len(endpoint.calls) == 10
 
 
@@ -364,9 +356,10 @@ def test_the_key_is_nowhere(
     caplog.set_level(logging.DEBUG)
     endpoint.behaviour = Behaviour(api_key=CANARY)
     told: list[str] = []
-    repeats = [ask(number) for number in range(3)] + [ask(9, "m")]
+    repeats = Request("m", (Message("user", (Text(f"Bearer {CANARY} is the key"),)),))  # and so does its answer
     endpoint.batches.on["created"] = lambda: told.append("".join(_on_disk(tmp_path)))
-    _texts(run(tmp_path, endpoint, repeats))
+    found = _texts(run(tmp_path, endpoint, [*TEN[:3], repeats]))
+    assert "[key]" in found[-1] or "canary" not in found[-1]
     for behaviour, script in (
         (BatchBehaviour(supported=False), ()),
         (BatchBehaviour(max_requests=1), ()),
