@@ -1,8 +1,8 @@
 """The `bindery` command: parses, calls a flow or a task, prints.
 
 stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
-Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached and documents left for the
-next run, 5 lake busy, 6 gate not met (which belongs to commands of later versions).
+Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 documents left for the next run (the budget
+is reached, or a batch still at work), 5 lake busy, 6 gate not met (which belongs to commands of later versions).
 Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
 """
 

@@ -48,6 +48,7 @@ class Exchange:
         self._dialects, self._run, self._paid, self._settled = dialects, run, paid, settled
         self._endpoint = transport.endpoint.base_url.rstrip("/")
         self._reported: dict[str, int] = {}
+        self._unknown: set[str] = set()
         self._outage = 0
 
     @property
@@ -123,7 +124,8 @@ class Exchange:
             if time.time() - batch.created > _FORGOTTEN_SECONDS:
                 self._note(batch, "is not known there any more: its requests are asked again")
                 await self._settle(batch, dict.fromkeys(self._store.asked(batch.id), AGAIN), ())
-            else:
+            elif batch.id not in self._unknown:
+                self._unknown.add(batch.id)
                 self._note(batch, "is not known there: was it submitted with another key or project?")
             return False
         self._report(batch, remote.settled)
