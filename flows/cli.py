@@ -1,8 +1,8 @@
 """The `bindery` command: parses, calls a flow or a task, prints.
 
 stdout carries only the answer, or with `--json` one JSON object with `schema_version`; everything else goes to stderr.
-Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 budget reached and documents left for the
-next run, 5 lake busy, 6 requirement of `evaluate` not met.
+Exit codes: 0 done, 1 fatal, 2 usage, 3 done with documents in quarantine, 4 documents left for the next run (the budget
+is reached, or a batch still at work), 5 lake busy, 6 requirement of `evaluate` not met.
 Heavy libraries are imported by the command that needs them: `status` answers in a fraction of a second.
 """
 
@@ -71,6 +71,9 @@ def ingest(
     ] = None,
     max_spend: Annotated[float | None, Parameter(help="Dollars that LLM calls of this run may cost.")] = None,
     max_tokens: Annotated[int | None, Parameter(help="Tokens that LLM calls of this run may take.")] = None,
+    lane: Annotated[
+        Literal["live", "batch"], Parameter(help="batch: ask through the Batch API, at half the price, within a day.")
+    ] = "live",
     json: Json = False,
     changed_only: Annotated[bool, Parameter(negative=(), help="With --json: leave out what did not change.")] = False,
 ) -> int:
@@ -93,7 +96,7 @@ def ingest(
         started = time.monotonic()
         options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
         with terminal.progress():
-            plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space)
+            plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space, lane=lane)
         report = preview_report(plan, release, time.monotonic() - started)
         if json:
             terminal.print_json(_ingest_json(report, changed_only))
@@ -103,6 +106,7 @@ def ingest(
     report = _run_ingest(
         list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,
         allow_mass_delete=allow_mass_delete, spaces=space, max_spend=max_spend, max_tokens=max_tokens,
+        lane=lane,
     )  # fmt: skip
     if json:
         terminal.print_json(_ingest_json(report, changed_only))
@@ -115,7 +119,7 @@ def _run_ingest(sources: list[str], **options: Any) -> RunReport:
     """Fail on what can be known before a server is started, then run the flow in this process."""
     from tasks.ingest import preflight
 
-    given = ("lake", "profile", "spaces", "max_spend", "max_tokens")
+    given = ("lake", "profile", "spaces", "max_spend", "max_tokens", "lane")
     preflight(sources, **{name: options[name] for name in given if name in options})
     # What goes wrong is raised and told once, by `run`; Prefect would also log it with a trace.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if _DEBUG else "CRITICAL")

@@ -3,13 +3,16 @@
     bindery ingest SOURCE...                        # this flow in this process, on Prefect's embedded server
     prefect deployment run ingest/ingest -p sources='["/data/reports"]'
 
-Shards stream: a shard's next stage starts when its last one ends, so that stages of different shards overlap.
+Shards stream: a shard's next stage starts when its last one ends, so that stages of different shards overlap. In the
+batch lane there is one step, `ask`, between the chunks of all shards and the summaries of any.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -19,8 +22,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import steps
 from tasks import ingest as run
+from tasks.context import RunSpec
 from tasks.report.run import RunReport, plan_markdown, result_rows
-from tasks.settings import Profile
+from tasks.settings import Lane, Profile
 from tasks.work import Shard, make_shards
 
 # Four stages of four shards at a time. Threads wait for worker processes and native code, so they may outnumber cores.
@@ -54,6 +58,7 @@ def ingest(
     spaces: list[str] | None = None,
     max_spend: float | None = None,
     max_tokens: int | None = None,
+    lane: Lane = "live",
 ) -> RunReport:
     """Bring the index up to date with these sources and publish a release.
 
@@ -69,29 +74,55 @@ def ingest(
         spaces: the embedding spaces; every one whose model is at hand where none is named.
         max_spend: dollars that this run may spend on LLM calls; what then has no summary is left for the next run.
         max_tokens: the same in tokens.
+        lane: `batch` has the model asked through the endpoint's Batch API, for half the price and within a day.
 
     Returns:
         The report of the run, as also kept in the lake under `runs/`.
     """
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
     with run.session(
-        sources, options, lake=lake, profile=profile, spaces=spaces, max_spend=max_spend, max_tokens=max_tokens
+        sources,
+        options,
+        lake=lake,
+        profile=profile,
+        spaces=spaces,
+        max_spend=max_spend,
+        max_tokens=max_tokens,
+        lane=lane,
     ) as session:
         plan = session.plan()
         create_markdown_artifact(plan_markdown(plan), key="bindery-plan", description="What this run will do")
-        chains: list[list[PrefectFuture[Shard]]] = []
-        for shard in make_shards(plan.work):
-            parts = steps.partition.submit(session.spec, shard)
-            chunks = steps.chunk.submit(session.spec, parts)  # type: ignore[call-overload]  # a future is its result
-            tagged = [steps.tag.submit(session.spec, chunks)] if session.spec.settings.tag.enabled else []
-            summaries = steps.summarize.submit(session.spec, [chunks, *tagged][-1])
-            vectors = steps.embed.submit(session.spec, summaries)  # type: ignore[call-overload]
-            chains.append([parts, chunks, *tagged, summaries, vectors])
-        report = session.publish(plan, [_result(chain) for chain in chains])
+        spec = session.spec
+        collected = [steps.collect.submit(spec)] if spec.settings.profile == "openai" else []
+        made: list[PrefectFuture[Any]] = [*collected]  # in an order in which each comes after those that it waits for
+        done: list[PrefectFuture[Shard]] = []
+        if lane == "live":
+            for shard in make_shards(plan.work):
+                made += _chunked(spec, shard)
+                made += _embedded(spec, made[-1], collected)
+                done.append(made[-1])
+        else:
+            chains = [_chunked(spec, shard) for shard in make_shards(plan.work)]
+            asked = steps.ask.submit(spec, [chain[-1] for chain in chains], wait_for=collected)  # type: ignore[call-overload]
+            made += [*itertools.chain(*chains), asked]
+            for chain in chains:
+                made += _embedded(spec, chain[-1], [asked])
+                done.append(made[-1])
+        for future in made:
+            future.result()  # raises the error of the first that failed; those after it only never began
+        report = session.publish(plan, [future.result() for future in done])
     create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
     return report
 
 
-def _result(chain: Sequence[PrefectFuture[Shard]]) -> Shard:
-    """The shard after its last stage. Raises the error of the first that failed; those after it only never began."""
-    return [future.result() for future in chain][-1]
+def _chunked(spec: RunSpec, shard: Shard) -> list[PrefectFuture[Shard]]:
+    parts = steps.partition.submit(spec, shard)
+    chunks = steps.chunk.submit(spec, parts)  # type: ignore[call-overload]  # a future is its result
+    return [parts, chunks, *([steps.tag.submit(spec, chunks)] if spec.settings.tag.enabled else [])]
+
+
+def _embedded(
+    spec: RunSpec, chunks: PrefectFuture[Shard], after: Sequence[PrefectFuture[None]]
+) -> list[PrefectFuture[Shard]]:
+    summaries = steps.summarize.submit(spec, chunks, wait_for=after)  # type: ignore[call-overload]
+    return [summaries, steps.embed.submit(spec, summaries)]

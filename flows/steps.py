@@ -9,7 +9,7 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import shards
+from tasks import asking, shards
 from tasks.context import RunSpec
 from tasks.work import Shard
 
@@ -31,6 +31,18 @@ def chunk(spec: RunSpec, shard: Shard) -> Shard:
 def tag(spec: RunSpec, shard: Shard) -> Shard:
     """Pictures to zero-shot labels; runs where tags are asked for."""
     return shards.tag(spec, shard)
+
+
+@task(task_run_name="collect", cache_policy=NO_CACHE, persist_result=False)
+def collect(spec: RunSpec) -> None:
+    """What batches of earlier runs have answered by now."""
+    asking.collect(spec)
+
+
+@task(task_run_name="ask", cache_policy=NO_CACHE, persist_result=False)
+def ask(spec: RunSpec, all_shards: list[Shard]) -> None:
+    """Chunks to requests to batches to answers: one task for all shards, in the batch lane."""
+    asking.ask(spec, all_shards)
 
 
 @task(task_run_name="summarize-{shard.number}", cache_policy=NO_CACHE, persist_result=False)

@@ -9,6 +9,7 @@ import contextlib
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,10 @@ def print_run(report: RunReport) -> None:
     for warning in report.warnings:
         note(f"  {warning}")
     if report.left:
-        left = next(source for source in report.sources if source.status == "left")
-        note(f"… {_plural(report.left, 'source')} left for the next run: {left.reason}")
-        note("  → what is answered is kept: run again to go on from here, with more or no budget")
+        reasons = Counter(source.reason for source in report.sources if source.status == "left")
+        for reason, count in reasons.items():
+            note(f"… {_plural(count, 'source')} left for the next run: {reason}")
+        note("  → what is answered is kept: run again to go on, with more or no budget, or --lane batch to wait")
     if report.counts["restage_pending"]:
         note(f"^ {report.counts['restage_pending']} documents are behind the settings; --restage redoes them")
     for line in report.summary:
@@ -184,6 +186,8 @@ def print_status(found: Mapping[str, Any]) -> None:
         from tasks.report.spend import Spending, spend_line
 
         print(f"spent      {spend_line([Spending.model_validate(each) for each in found['spend']])}")
+    for batch in found["batches"]:
+        print(_clean(f"batch      {batch['requests']:,} requests of {batch['model']} since {batch['created'][:16]}"))
     if found["last_run"]:
         print(f"last run   {found['last_run']['run']}: {found['last_run']['headline']}")
 
@@ -253,7 +257,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._done: dict[str, int] = {}  # by stage, in the order in which they were planned
-        self._planned = 0
+        self._planned: Counter[str] = Counter()
         self._scanned = 0
         self._last = time.monotonic()
         self._lock = threading.Lock()
@@ -266,7 +270,7 @@ class _Lines:
             elif event.kind == "note":
                 note(event.label)
             elif event.kind == "planned":
-                self._planned = event.amount
+                self._planned[event.stage] += event.amount
                 self._done.setdefault(event.stage, 0)
             elif event.kind == "scanned":
                 self._scanned += 1
@@ -274,9 +278,9 @@ class _Lines:
                 self._done[event.stage] = self._done.get(event.stage, 0) + event.amount
             if time.monotonic() - self._last > _PLAIN_SECONDS:
                 self._last = time.monotonic()
-                stages = ", ".join(f"{stage} {count}" for stage, count in self._done.items())
                 if self._planned:
-                    note(f"bindery: {stages} of {self._planned}")
+                    stages = (f"{stage} {count} of {self._planned[stage]}" for stage, count in self._done.items())
+                    note(f"bindery: {', '.join(stages)}")
                 elif self._scanned:
                     note(f"bindery: {self._scanned} sources")
 
@@ -314,6 +318,8 @@ def _bars() -> Iterator[None]:
             bars.console.print(_clean(event.label), markup=False, highlight=False)
         elif event.kind == "scanned":
             bars.advance(phase)
+        elif event.kind == "planned" and event.stage in names:
+            bars.update(names[event.stage], total=(bars.tasks[names[event.stage]].total or 0) + event.amount)
         elif event.kind == "planned" and event.amount:
             names[event.stage] = bars.add_task(event.stage, total=event.amount, note="")
         elif event.kind in ("done", "failed") and event.stage in names:

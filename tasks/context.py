@@ -22,19 +22,20 @@ from tasks.lake import Lake, open_lake
 from tasks.llm.account import Account
 from tasks.llm.ledger import Budget
 from tasks.recipes import Recipes
-from tasks.settings import Settings
+from tasks.settings import Lane, Settings
 
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
     """All that a task needs to know of its run. `capabilities` were resolved once, by the flow; the caps are what its
-    LLM calls may cost, in dollars and tokens."""
+    LLM calls may cost, in dollars and tokens; `lane` is how they are made."""
 
     run: str
     settings: Settings
     capabilities: Mapping[str, str]
     max_spend: Decimal | None = None
     max_tokens: int | None = None
+    lane: Lane = "live"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ def context_of(spec: RunSpec) -> Context:
 
 def _account(spec: RunSpec, lake: Lake) -> Account:
     budget = Budget(spec.max_spend, spec.max_tokens)
-    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget)
+    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget, spec.lane == "batch")
 
 
 @contextlib.contextmanager

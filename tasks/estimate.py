@@ -14,16 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from tasks import stage
+from tasks.llm.account import address
+from tasks.llm.batch.store import pending_keys
 from tasks.llm.prices import Usage, price
 from tasks.llm.responses import DATABASE, Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
 from tasks.report.spend import Estimate, Forecast
-from tasks.rows import ChunkRow, from_table
-from tasks.settings import Settings
+from tasks.settings import Lane, Settings
 from tasks.stage import StageRef
 from tasks.storage import Storage
-from tasks.summarize import ask, labels, llm, llm_inputs, look
+from tasks.summarize import ask, llm_requests, look
 from tasks.summarize.pictures import Call
 from tasks.work import DocumentWork
 
@@ -53,12 +54,15 @@ def asks(settings: Settings) -> bool:
     return settings.profile == "openai"
 
 
-def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call) -> Estimate:
+def estimate(
+    storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call, lane: Lane = "live"
+) -> Estimate:
     """`storage` is None where there is no lake yet. Documents are looked at by several threads."""
     work = list(work)
     if storage is None:
-        return Estimate(unknown=len(work))
+        return Estimate(unknown=len(work), lane=lane)
     lookout = Lookout(storage, recipes, call)
+    pending = pending_keys(storage, address(recipes.settings.llm))
     known = unknown = 0
     lines: dict[tuple[str, str, str], _Line] = {}
     counted: set[str] = set()
@@ -71,10 +75,15 @@ def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentW
             for asked in calls:
                 if asked.key not in counted and not is_kept(asked.key):
                     counted.add(asked.key)
-                    line = lines.setdefault((asked.stage, asked.model, asked.kind), _Line())
-                    line.add(asked.usage, _price(recipes.settings, asked))
+                    if asked.key not in pending:
+                        line = lines.setdefault((asked.stage, asked.model, asked.kind), _Line())
+                        line.add(asked.usage, _price(recipes.settings, asked, lane))
     return Estimate(
-        documents=known, unknown=unknown, lines=[line.forecast(*key) for key, line in sorted(lines.items())]
+        lane=lane,
+        documents=known,
+        unknown=unknown,
+        in_batches=len(counted & pending),
+        lines=[line.forecast(*key) for key, line in sorted(lines.items())],
     )
 
 
@@ -89,8 +98,8 @@ def _of_document(lookout: Lookout, item: DocumentWork) -> list[Asked] | None:
     return found
 
 
-def _price(settings: Settings, asked: Asked) -> Decimal | None:
-    return price(asked.model, asked.usage, settings.llm.prices, settings.llm.base_url)
+def _price(settings: Settings, asked: Asked, lane: Lane) -> Decimal | None:
+    return price(asked.model, asked.usage, settings.llm.prices, settings.llm.base_url, batch=lane == "batch")
 
 
 @dataclasses.dataclass(slots=True)
@@ -128,13 +137,9 @@ def _summaries(lookout: Lookout, item: DocumentWork) -> list[Asked] | None:
     inputs = _chunks_and_tags(storage, recipes, item)
     if inputs is None:
         return None
-    if stage.find(storage, how.stage, how.key(*llm_inputs(*inputs))):
-        return []
-    chunks, tags = inputs
-    rows = from_table(stage.load(storage, chunks), ChunkRow)
 
     async def asked() -> list[Asked]:
-        found = llm.requests(rows, settings, tags=labels(storage, tags), look=look(storage, settings, lookout.call))
+        found = llm_requests(storage, *inputs, how, settings, look(storage, settings, lookout.call))
         return [
             Asked(
                 request.key(),

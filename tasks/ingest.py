@@ -23,7 +23,7 @@ from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed import stage_name
 from tasks.embed.spaces import open_space
-from tasks.errors import LakeError
+from tasks.errors import LakeError, UsageError
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
@@ -37,7 +37,7 @@ from tasks.recipes import Recipes
 from tasks.report.run import RunReport, make_report, plan_lines
 from tasks.report.spend import caps
 from tasks.rows import DocumentRow
-from tasks.settings import Settings, load_settings
+from tasks.settings import Lane, Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
 from tasks.stage import Recipe
 from tasks.storage import open_storage
@@ -56,11 +56,17 @@ def plan_options(
 
 
 def _settings(
-    lake: str | None, profile: str | None, spaces: Sequence[str] | None, max_spend: Decimal | None = None
+    lake: str | None,
+    profile: str | None,
+    spaces: Sequence[str] | None,
+    max_spend: Decimal | None = None,
+    lane: Lane = "live",
 ) -> Settings:
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    elif lane == "batch":
+        raise UsageError("--lane batch is for summaries by a model", "add --profile openai, or leave it out")
     return settings
 
 
@@ -71,10 +77,11 @@ def preflight(
     spaces: Sequence[str] | None = None,
     max_spend: float | None = None,
     max_tokens: int | None = None,
+    lane: Lane = "live",
 ) -> None:
     """Raise now what a run would end with soon after it has started a server: bad settings, no root, no model, a busy
     lake."""
-    settings = _settings(lake, profile, spaces, caps(max_spend, max_tokens)[0])
+    settings = _settings(lake, profile, spaces, caps(max_spend, max_tokens)[0], lane)
     for source in sources:
         check_root(root_uri(source))
     storage = open_storage(settings.lake)
@@ -118,7 +125,9 @@ class Session:
             progress.report("note", label=note)
         lake = self._context.lake
         self._refuse_other_models()
-        plan = _priced_plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+        plan = _priced_plan(
+            self._sources, self._options, lake, self._context.recipes, self._context.workers, self._context.spec.lane
+        )
         for line in plan_lines(plan, _LISTED):
             progress.report("note", label=line)
         for stage in ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()), "summarize", "embed"):
@@ -205,14 +214,15 @@ def session(
     spaces: Sequence[str] | None = None,
     max_spend: float | None = None,
     max_tokens: int | None = None,
+    lane: Lane = "live",
 ) -> Iterator[Session]:
     """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
     most_spend, most_tokens = caps(max_spend, max_tokens)
-    settings = _settings(lake, profile, spaces, most_spend)
+    settings = _settings(lake, profile, spaces, most_spend, lane)
     opened = open_lake(settings.lake, create=True)
     settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
     with opened.lease("ingest") as lease:
-        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens)
+        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane)
         with run_context(spec) as context:
             yield Session(sources, options, context, lease, notes)
 
@@ -223,9 +233,10 @@ def preview(
     lake: str | None = None,
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
+    lane: Lane = "live",
 ) -> tuple[Plan, Release]:
     """The plan and the release it starts from, without changing anything; the lake need not exist yet."""
-    settings = _settings(lake, profile, spaces)
+    settings = _settings(lake, profile, spaces, lane=lane)
     try:
         opened: Lake | None = open_lake(settings.lake)
     except LakeError:
@@ -236,12 +247,12 @@ def preview(
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        plan = _priced_plan(sources, options, opened, recipes.resolve(settings), workers)
+        plan = _priced_plan(sources, options, opened, recipes.resolve(settings), workers, lane)
     return plan, current_release(opened.storage) if opened else NO_RELEASE
 
 
 def _priced_plan(
-    sources: Sequence[str], options: PlanOptions, lake: Lake | None, recipe: Recipes, workers: Workers
+    sources: Sequence[str], options: PlanOptions, lake: Lake | None, recipe: Recipes, workers: Workers, lane: Lane
 ) -> Plan:
     """The plan, with what models would be asked for it."""
     plan = _plan(sources, options, lake, recipe, workers)
@@ -250,7 +261,7 @@ def _priced_plan(
     progress.report("phase", label="estimate")
     storage, limits = lake.storage if lake else None, recipe.settings.limits
     call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
-    cost, pending = (estimate.estimate(storage, recipe, work, call) for work in (plan.work, plan.pending))
+    cost, pending = (estimate.estimate(storage, recipe, work, call, lane) for work in (plan.work, plan.pending))
     return dataclasses.replace(plan, cost=cost, pending_cost=pending)
 
 

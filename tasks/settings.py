@@ -19,6 +19,7 @@ from tasks.errors import MissingCapabilityError, UsageError
 from tasks.rows import Kind
 
 Profile = Literal["local", "openai"]
+Lane = Literal["live", "batch"]
 DEFAULT_LAKE = "data/lake"
 
 
@@ -111,6 +112,7 @@ class Price(Group):
     input: Decimal = Field(ge=0)
     output: Decimal = Field(Decimal(0), ge=0)
     cached: Decimal | None = Field(None, ge=0, description="input read from the endpoint's cache; default: as input")
+    batch: Decimal = Field(Decimal("0.5"), ge=0, description="what the same costs in a batch, as a share of it")
 
 
 class LlmSettings(Group):
@@ -136,6 +138,12 @@ class LlmSettings(Group):
     max_characters: int = Field(1200, ge=80, description="of one summary with its keywords and data")
     image_px: int = Field(1024, ge=64, le=4096, description="long side of pictures as they are sent")
     skip_tags: tuple[str, ...] = Field(("decoration", "logo"), description="pictures so tagged are not sent")
+    batch_requests: int = Field(50_000, ge=1, description="of one batch, at most")
+    batch_bytes: int = Field(200_000_000, ge=1, description="of one batch's file, at most")
+    batch_poll_seconds: float = Field(30.0, gt=0, description="between two looks at the batches that are waited for")
+    batch_wait_hours: float = Field(
+        26.0, ge=0, description="how long a run waits for its batches; 0: a later run collects them"
+    )
     prices: dict[str, Price] = Field({}, description="model -> price, instead of the published one")
     allow_unknown_price: bool = False
 

@@ -22,7 +22,7 @@ from tasks.embed.tag import tag_shard
 from tasks.embed.vectors import Lookup
 from tasks.errors import BinderyError, DocumentError
 from tasks.index.known import known_vectors
-from tasks.llm.errors import BudgetReachedError
+from tasks.llm.errors import BudgetReachedError, PendingError
 from tasks.partition import partition_document
 from tasks.stage import StageRef
 from tasks.summarize import look, summarize_document, summarize_document_by_llm
@@ -86,7 +86,7 @@ def tag(spec: RunSpec, shard: Shard) -> Shard:
             space,
             _known(context, space),
             lambda: context_of(context.spec),
-            _media_call(context),
+            media_call(context),
         )
         for _ in live:
             progress.report("done", "tag")
@@ -118,9 +118,9 @@ def _summarize_by_llm(context: Context, state: DocumentState) -> StageRef:
             context.recipes.summarize,
             settings,
             context.llm.answers_for(state.work.doc_id),
-            look(storage, settings, _media_call(context)),
+            look(storage, settings, media_call(context)),
         )
-    except BudgetReachedError as error:
+    except (BudgetReachedError, PendingError) as error:
         raise DocumentError(LEFT, error.message, error.hint) from error
 
 
@@ -143,7 +143,7 @@ def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
         lambda doc_id: progress.report("done", "embed") if name == context.spec.settings.embed.spaces[-1] else None,
         _known(context, space),
         lambda: context_of(context.spec),
-        _media_call(context),
+        media_call(context),
     )
     return _advanced(shard, live, "embed", results)
 
@@ -152,7 +152,7 @@ def _known(context: Context, space: Space) -> Lookup:
     return known_vectors(context.lake, space.name, space.fingerprint)
 
 
-def _media_call(context: Context) -> Call:
+def media_call(context: Context) -> Call:
     """Media files are untrusted: they are opened in worker processes."""
     limits = context.spec.settings.limits
     seconds = limits.seconds_per_document + limits.seconds_per_page

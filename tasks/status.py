@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def lake_status(uri: str) -> dict[str, Any]:
         "writer": f"{holder.purpose}, process {holder.pid} on {holder.host}" if holder else None,
         "last_run": _last_run(report) if report else None,
         "spend": _spend(lake.storage),
+        "batches": _batches(lake.storage),
     }
 
 
@@ -70,6 +72,17 @@ def document_status(uri: str, source: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _batches(storage: Storage) -> list[dict[str, Any]]:
+    """The batches that endpoints work on, or have answered and nobody has collected yet."""
+    from tasks.llm.batch.store import open_batches
+
+    return [
+        {"batch": batch.remote, "endpoint": batch.endpoint, "model": batch.model, "requests": batch.requests,
+         "run": batch.run, "created": datetime.datetime.fromtimestamp(batch.created, datetime.UTC).isoformat()}
+        for batch in open_batches(storage)
+    ]  # fmt: skip
 
 
 def _spend(storage: Storage) -> list[dict[str, Any]]:

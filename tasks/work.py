@@ -13,7 +13,7 @@ from tasks.stage import StageRef
 _SHARD_BYTES = 8 * 1024**2
 _SHARD_DOCUMENTS = 32
 _MAX_SHARDS = 200
-LEFT = "budget"  # the code of what is no failure: the run may spend no more
+LEFT = "left"  # the code of what is no failure: the run may spend no more, or an endpoint still works on it
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

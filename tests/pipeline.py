@@ -14,8 +14,8 @@ from unittest.mock import patch
 
 import numpy as np
 
+from tasks import asking, shards
 from tasks import ingest as run
-from tasks import shards
 from tasks.errors import DocumentError
 from tasks.lake import Lake, open_lake
 from tasks.plan import Plan
@@ -89,11 +89,14 @@ def ingest_planned(
     options = run.plan_options(checksum, restage, prune, allow_mass_delete, only)
     with run.session([str(source) for source in sources], options, lake=str(lake), spaces=spaces, **llm) as session:
         plan = session.plan()
-        done = []
-        for shard in make_shards(plan.work):
-            for step in (shards.partition, shards.chunk, shards.tag, shards.summarize, shards.embed):
-                shard = step(session.spec, shard)
-            done.append(shard)
+        asking.collect(session.spec)
+        done = make_shards(plan.work)
+        for step in (shards.partition, shards.chunk, shards.tag):
+            done = [step(session.spec, shard) for shard in done]
+        if session.spec.lane == "batch":
+            asking.ask(session.spec, done)
+        for step in (shards.summarize, shards.embed):
+            done = [step(session.spec, shard) for shard in done]
         return plan, session.publish(plan, done)
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from decimal import Decimal
+from typing import Any, TypeVar
 
 from tasks.errors import UsageError
+from tasks.llm.batch import store as batches
+from tasks.llm.batch.lane import Lane
 from tasks.llm.client import Client, Endpoint
+from tasks.llm.dialect import Dialect
 from tasks.llm.errors import StoppedError
 from tasks.llm.ledger import Budget, Ledger
 from tasks.llm.pacer import Pacer, RateLimits
@@ -25,6 +29,8 @@ from tasks.llm.tokens import prompt_tokens
 from tasks.llm.transport import OPENAI
 from tasks.settings import LlmSettings
 from tasks.storage import Storage
+
+_T = TypeVar("_T")
 
 
 def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | None = None) -> None:
@@ -41,34 +47,68 @@ def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | Non
 
 
 class Account:
-    """Of one stage of one run, for any thread. Nothing is sent before the first question."""
+    """Of one stage of one run, for any thread. Nothing is sent before the first question.
 
-    def __init__(self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget) -> None:
+    `lane` is there in the batch lane, and where runs before this one have used it.
+    """
+
+    def __init__(
+        self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget, batch: bool = False
+    ) -> None:
         self._run, self._stage, self._settings, self._budget = run, stage, settings, budget
         endpoint = _endpoint(settings)
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
         self._ledger = Ledger.open(storage)
         self._responses = Responses.open(storage)
+        dialects: dict[str, Dialect] = {}
         self._service = _Submitting(
             lambda: Client(
-                endpoint, self._responses, Pacer(limits), self._spent, tokens=prompt_tokens, reserve=self._reserve
+                endpoint,
+                self._responses,
+                Pacer(limits),
+                self._spent,
+                tokens=prompt_tokens,
+                reserve=self._reserve,
+                dialects=dialects,
             )
         )
+        self.lane: Lane | None = None
+        if batch or storage.exists(batches.PATH):
+            self.lane = Lane(
+                endpoint,
+                settings,
+                run,
+                stage,
+                store=batches.BatchStore.open(storage),
+                folder=storage.local(batches.FOLDER),
+                responses=self._responses,
+                ledger=self._ledger,
+                budget=budget,
+                price=lambda model, usage: price(model, usage, settings.prices, settings.base_url, batch=True),
+                dialects=dialects,
+                start=self._service.start,
+            )
 
     def answers_for(self, doc_id: str) -> Callable[[Request], Awaitable[Response]]:
         """Asks on behalf of a document, from any event loop."""
 
         async def answer(request: Request) -> Response:
+            if self.lane is not None:
+                self.lane.refuse(request.key())
             return await asyncio.wrap_future(self._service.submit(request, doc_id))
 
         return answer
 
     def stop(self) -> None:
         """Send nothing more; returns at once, and what is on its way still arrives and is kept."""
+        if self.lane is not None:
+            self.lane.stop()
         with contextlib.suppress(RuntimeError):  # it is closed
             self._service.stop()
 
     def close(self) -> None:
+        if self.lane is not None:
+            self.lane.close()
         self._service.close()
         self._responses.close()
         self._ledger.close()
@@ -99,12 +139,19 @@ class _Submitting(Service):
     """A service whose answers can be awaited elsewhere."""
 
     def submit(self, request: Request, owner: str) -> concurrent.futures.Future[Response]:
-        asked = self._client.answer(request, owner)
+        return self.start(self._client.answer(request, owner))
+
+    def start(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         try:
-            return asyncio.run_coroutine_threadsafe(asked, self._loop)
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:  # the loop is closed
-            asked.close()
+            work.close()
             raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+
+
+def address(settings: LlmSettings) -> str:
+    """The endpoint as the store of batches names it."""
+    return (settings.base_url or OPENAI).rstrip("/")
 
 
 def _endpoint(settings: LlmSettings) -> Endpoint:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tasks.llm import dialect, reply
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError, StoppedError
-from tasks.llm.request import Request, to_openai
+from tasks.llm.request import Request, parameters, to_openai
 from tasks.llm.responses import Response, Responses
 from tasks.llm.spend import Reserve, Settle, Spend, rough_tokens, unlimited
 from tasks.llm.transport import Endpoint, Failure, Reply, Transport
@@ -70,7 +70,8 @@ class Client:
     """Belongs to one event loop. `tokens` estimates a prompt; `expected` an answer, which is at most its limit.
 
     `on_spend` is told of every reply that was paid for, used or not. `reserve(request, prompt tokens)` is held around
-    each sending: it may wait or raise BudgetReachedError, and what it yields is told the same.
+    each sending: it may wait or raise BudgetReachedError, and what it yields is told the same. `dialects` are what is
+    known of each model, and learnt.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Client:
         reserve: Reserve = unlimited,
         retries: Retries | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        dialects: dict[str, dialect.Dialect] | None = None,
     ) -> None:
         self.counts = Counts()
         self._endpoint = endpoint
@@ -97,7 +99,7 @@ class Client:
         self._reserve = reserve
         self._retries = retries or Retries()
         self._sleep = sleep
-        self._dialects: dict[str, dialect.Dialect] = {}
+        self._dialects = {} if dialects is None else dialects
         self._shared: dict[str, _Shared] = {}
         self._given_up = 0
         self._stopped: LlmError | None = None
@@ -159,7 +161,7 @@ class Client:
             if outcome.status in (400, 422):
                 if self._dialects.get(model, spoken) != spoken:
                     continue  # others have learnt meanwhile
-                other = spoken.after(outcome.said, job.request)
+                other = spoken.after(outcome.said, parameters(job.request))
                 if other is not None:
                     self._dialects[model] = other
                     continue
@@ -196,7 +198,7 @@ class Client:
     def _received(self, job: _Job, raw: bytes, permit: Permit, settle: Settle) -> Response | Failure:
         """A reply was paid for: keep it, put it down, and only then see what it is worth."""
         try:
-            response = reply.read(job.key, job.request, raw, job.prompt)
+            response = reply.read(job.key, job.request.model, raw, job.prompt)
         except ValueError as error:
             permit.settle(job.prompt)
             self._paid(job, (job.prompt, 0, 0), settle)  # billed, and nobody says how much

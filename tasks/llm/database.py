@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 PATIENCE_SECONDS = 120.0  # how long one process waits while another writes
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, durable: bool = False) -> sqlite3.Connection:
     """In write-ahead mode, each statement a transaction: it is there when it returns, and survives the process.
 
-    NORMAL means that a power cut can take the last few statements. Any thread may use the connection, one at a time.
+    Unless `durable`, a power cut can take the last few statements. Any thread may use the connection, one at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _write_ahead(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements of the block happen, or none."""
+    connection.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
-
-from tasks.llm.request import Request
 
 _UNSUPPORTED = ("unsupported", "not support", "unrecognized", "unknown", "unexpected", "not permitted", "not allowed")
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "structured output")
@@ -39,10 +37,11 @@ class Dialect:
                 result["response_format"] = {"type": "json_object"}
         return result
 
-    def after(self, refusal: str, request: Request) -> Dialect | None:
-        """What to try next, given what a 400 says about a request; None where that is not about dialect."""
+    def after(self, refusal: str, sent: Collection[str]) -> Dialect | None:
+        """What to try next, given what a 400 says about a request with these `parameters`; None where that is not
+        about dialect."""
         said = refusal.casefold()
-        if request.schema is not None and self.response_format != "text" and any(w in said for w in _FORMAT_WORDS):
+        if "response_format" in sent and self.response_format != "text" and any(w in said for w in _FORMAT_WORDS):
             return dataclasses.replace(
                 self, response_format="json_object" if self.response_format == "json_schema" else "text"
             )
@@ -52,7 +51,7 @@ class Dialect:
             other = _LIMITS[1 - _LIMITS.index(self.limit)]
             return dataclasses.replace(self, limit=other, other_limit=False)
         for name in ("temperature", "seed"):
-            if name in said and getattr(request.sampling, name) is not None and name not in self.dropped:
+            if name in said and name in sent and name not in self.dropped:
                 return dataclasses.replace(self, dropped=self.dropped | {name})
         return None
 

@@ -65,6 +65,21 @@ class BudgetReachedError(LlmError):
     fatal = True
 
 
+class BatchError(LlmError):
+    """The endpoint has no Batch API, or refuses a whole batch."""
+
+    code = "batch"
+    fatal = True
+
+
+class PendingError(LlmError):
+    """The request is in a batch that the endpoint still works on: it is paid for there, and not asked again."""
+
+    code = "pending"
+    exit_code = 4
+    fatal = True
+
+
 class StoppedError(LlmError):
     """The run is ending: no further request is sent."""
 

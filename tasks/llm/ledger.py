@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from tasks.errors import LakeError
-from tasks.llm.database import PATIENCE_SECONDS, connect
+from tasks.llm.database import PATIENCE_SECONDS, connect, transaction
 from tasks.llm.errors import BudgetReachedError
 from tasks.llm.prices import Usage
 from tasks.storage import Storage
@@ -42,6 +42,7 @@ on conflict (run, stage, model, doc_id) do update set
     cached_tokens = cached_tokens + excluded.cached_tokens, picodollars = picodollars + excluded.picodollars,
     unpriced = unpriced + excluded.unpriced
 """
+_CREATE_BATCHED = "create table if not exists batched (batch text, key text, primary key (batch, key)) without rowid"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Ledger:
         with _lake_errors(path):
             self._connection = connect(path)
             self._connection.execute(_CREATE)
+            self._connection.execute(_CREATE_BATCHED)
 
     @classmethod
     def open(cls, storage: Storage) -> Self:
@@ -100,12 +102,35 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, run: str, stage: str, model: str, doc_id: str, usage: Usage, money: Decimal | None) -> None:
-        """One call that the endpoint has billed. `money` is None where its price is not known."""
+    def add(
+        self,
+        run: str,
+        stage: str,
+        model: str,
+        doc_id: str,
+        usage: Usage,
+        money: Decimal | None,
+        batched: tuple[str, str] | None = None,
+    ) -> None:
+        """One call that the endpoint has billed. `money` is None where its price is not known.
+
+        `batched` is its batch and key: such a call counts once, however often the batch's answers are collected.
+        """
         pico = int((money or Decimal(0)) * _PICO)
         counts = (usage.prompt, usage.completion, usage.cached, pico, int(money is None))
+        row = (run, stage, model, doc_id, *counts)
         with self._lock, _lake_errors(self._path):
-            self._connection.execute(_ADD, (run, stage, model, doc_id, *counts))
+            if batched is None:
+                self._connection.execute(_ADD, row)
+                return
+            with transaction(self._connection):
+                if self._connection.execute("insert or ignore into batched values (?, ?)", batched).rowcount:
+                    self._connection.execute(_ADD, row)
+
+    def close_batch(self, batch: str) -> None:
+        """Its answers are collected for good, so that nobody asks any more which of them have been counted."""
+        with self._lock, _lake_errors(self._path):
+            self._connection.execute("delete from batched where batch = ?", (batch,))
 
     def rows(self, run: str | None = None) -> list[SpendRow]:
         """All rows, or those of one run, in the order of run, stage, model and document."""
@@ -155,7 +180,8 @@ class Budget:
 
     A request for which there is no room only because of what those in flight may cost waits for what they do cost:
     mostly that is less, so that a small budget is used up and not only reserved. One for which there is no room at all
-    ends the spending of the run, also for whoever asks later: what is left is for the next run.
+    ends the spending of the run, also for whoever asks later: what is left is for the next run. What a batch may cost
+    is lent for hours or for good, so nobody waits for it: it counts as spent until the batch is collected.
     """
 
     def __init__(
@@ -166,6 +192,7 @@ class Budget:
         before = spent or Spent()
         self._tokens, self._money = before.tokens, before.money
         self._held_tokens, self._held_money = 0, Decimal(0)
+        self._lent_tokens, self._lent_money = 0, Decimal(0)
         self._reached = False
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -200,6 +227,30 @@ class Budget:
                 self._money += sum((money for _, money in billed), Decimal(0))
                 self._wake()
 
+    def lend(self, tokens: int, money: Decimal | None) -> bool:
+        """Room for one request of a batch that may cost this much, if there is some now."""
+        with self._lock:
+            most = money or Decimal(0)
+            if self._reached or not self._fits(tokens + self._held_tokens, most + self._held_money):
+                return False
+            self._lent_tokens += tokens
+            self._lent_money += most
+            return True
+
+    def settle(self, lent: tuple[int, Decimal | None], billed: tuple[int, Decimal | None]) -> None:
+        """What was lent for a request comes back; this was billed for it."""
+        with self._lock:
+            self._lent_tokens -= lent[0]
+            self._lent_money -= lent[1] or Decimal(0)
+            self._tokens += billed[0]
+            self._money += billed[1] or Decimal(0)
+            self._wake()
+
+    def end(self) -> None:
+        """Something found no room, and is not going to find any: spend nothing more."""
+        with self._lock:
+            self._end()
+
     def _take(self, tokens: int, money: Decimal) -> asyncio.Future[None] | None:
         """None once the room is taken, else what to wait for before asking again."""
         with self._lock:
@@ -215,17 +266,19 @@ class Budget:
             return change
 
     def _fits(self, tokens: int, money: Decimal) -> bool:
-        in_money = self._max_spend is None or self._money + money <= self._max_spend
-        return in_money and (self._max_tokens is None or self._tokens + tokens <= self._max_tokens)
+        in_money = self._max_spend is None or self._money + self._lent_money + money <= self._max_spend
+        in_all = self._tokens + self._lent_tokens + tokens
+        return in_money and (self._max_tokens is None or in_all <= self._max_tokens)
 
     def _end(self) -> BudgetReachedError:
         self._reached = True
         self._wake()
         caps = [f"${self._max_spend}"] if self._max_spend is not None else []
         caps += [f"{self._max_tokens:,} tokens"] if self._max_tokens is not None else []
+        lent = f", up to ${self._lent_money:.4f} and {self._lent_tokens:,} tokens are in batches"
         return BudgetReachedError(
             f"the budget of this run ({' and '.join(caps)}) is reached: ${self._money:.4f} and {self._tokens:,} tokens "
-            "are spent, and the next request could pass it",
+            f"are spent{lent if self._lent_tokens else ''}, and the next request could pass it",
             "what is answered is kept: run again to go on from here, with more or no budget",
         )
 

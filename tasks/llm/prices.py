@@ -15,6 +15,7 @@ from tasks.errors import UsageError
 from tasks.settings import LlmSettings, Price
 
 _MILLION = 1_000_000
+_BATCH = Decimal("0.5")
 _PROVIDER = "openai"  # whose names are looked up where neither the endpoint's address nor the name alone tells
 
 
@@ -40,15 +41,21 @@ def price(
 ) -> Decimal | None:
     """Dollars for a call; None where nobody knows the model's price.
 
-    `prices` come first (of a batch, half of them). `base_url` tells whose price list counts where several sell a model.
+    `prices` come first (of a batch, their share). A published price without one for batches counts half there, as with
+    all who sell both. `base_url` tells whose price list counts where several sell a model.
     """
     cached = min(usage.cached, usage.prompt)
     own = (prices or {}).get(model)
     if own is not None:
         for_cached = own.input if own.cached is None else own.cached
         total = (usage.prompt - cached) * own.input + cached * for_cached + usage.completion * own.output
-        return total / _MILLION / (2 if batch else 1)
-    return _published(model, dataclasses.replace(usage, cached=cached), base_url, batch)
+        return total / _MILLION * (own.batch if batch else 1)
+    usage = dataclasses.replace(usage, cached=cached)
+    live = _published(model, usage, base_url, batch=False)
+    if live is None or not batch:
+        return live
+    found = _published(model, usage, base_url, batch=True)
+    return live * _BATCH if found is None or found == live else found
 
 
 def priced(settings: LlmSettings, model: str, usage: Usage, batch: bool = False) -> Decimal:

@@ -11,12 +11,11 @@ from typing import Any
 
 import orjson
 
-from tasks.llm.request import Request
 from tasks.llm.responses import Response
 
 
-def read(key: str, request: Request, raw: bytes, prompt_tokens: int) -> Response:
-    """`prompt_tokens` is what to put down where the endpoint does not say what it used."""
+def read(key: str, model: str, raw: bytes, prompt_tokens: int) -> Response:
+    """`model` and `prompt_tokens` are what to put down where the endpoint does not say what it used."""
     try:
         body = orjson.loads(raw)
         choice = body["choices"][0]
@@ -26,7 +25,7 @@ def read(key: str, request: Request, raw: bytes, prompt_tokens: int) -> Response
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         return Response(
             key=key,
-            model=_string(body.get("model")) or request.model,
+            model=_string(body.get("model")) or model,
             text=text,
             refusal=_string(refusal) if refusal is not None else None,
             finish=_string(choice.get("finish_reason")) or "stop",

@@ -103,6 +103,13 @@ def to_openai(request: Request) -> dict[str, Any]:
     return body
 
 
+def parameters(request: Request) -> frozenset[str]:
+    """The names in that body which an endpoint may not understand."""
+    sampling = request.sampling
+    given = {"temperature": sampling.temperature, "seed": sampling.seed, "response_format": request.schema}
+    return frozenset({"max_tokens", *(name for name, value in given.items() if value is not None)})
+
+
 def closed(json_schema: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON schema (pydantic's, say) as endpoints that enforce it want it: every object closed and every property
     required; no defaults and titles, which are for forms."""

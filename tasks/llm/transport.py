@@ -1,4 +1,5 @@
-"""One exchange with an endpoint: a body → the bytes of its reply, or a failure that says what it is worth.
+"""One exchange with an endpoint: a body, or a call of the openai package → the bytes of its reply, or a failure that
+says what it is worth.
 
 The openai package sends; it retries nothing, follows no redirect, and none of its exceptions leave this module, because
 they hold the request with its key. openai is imported at the first request.
@@ -11,8 +12,9 @@ import dataclasses
 import email.utils
 import re
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -31,6 +33,7 @@ from tasks.llm.errors import (
 if TYPE_CHECKING:
     import openai
 
+_T = TypeVar("_T")
 OPENAI = "https://api.openai.com/v1"
 LONGEST_WAIT_SECONDS = 900.0  # an endpoint that asks for more has no room for this run
 _NO_KEY = "none"  # the openai package wants one; endpoints on one's own machine ask for none
@@ -90,20 +93,63 @@ class Transport:
         self._endpoint = endpoint
         self._client: openai.AsyncOpenAI | None = None
 
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
+
     async def send(self, path: str, body: Mapping[str, Any]) -> Reply | Failure:
+        import httpx2
+
+        return await self.exchange(lambda client: client.post(path, body=body, cast_to=httpx2.Response))
+
+    async def exchange(
+        self, call: Callable[[openai.AsyncOpenAI], Awaitable[Any]], seconds: float | None = None
+    ) -> Reply | Failure:
+        """One call of the client, which gives a raw response; it may take `seconds`, or as long as a request may."""
+
+        async def work() -> Reply:
+            response = await call(self._opened())
+            return Reply(self._clean(response.content), response.headers)
+
+        # httpx's own time-out is per read, and a trickle passes.
+        return await self._outcome(work, seconds or self._endpoint.timeout_seconds)
+
+    async def lines(
+        self, call: Callable[[openai.AsyncOpenAI], AbstractAsyncContextManager[Any]], take: Callable[[bytes], None]
+    ) -> Failure | None:
+        """Hand each line of a long reply on as it arrives; the reply is never in memory, and takes as long as it comes.
+
+        None once all are handed on. Another attempt begins with the first line again.
+        """
+
+        async def work() -> None:
+            async with call(self._opened()) as response:
+                kept = bytearray()
+                async for part in response.iter_bytes():
+                    kept += part
+                    *whole, rest = kept.split(b"\n")
+                    for line in whole:
+                        take(self._clean(bytes(line)))
+                    kept = rest
+                if kept:
+                    take(self._clean(bytes(kept)))
+
+        return await self._outcome(work, None)
+
+    async def _outcome(self, work: Callable[[], Awaitable[_T]], seconds: float | None) -> _T | Failure:
         import httpx2
         import openai
 
-        client = self._opened()
         try:
-            async with asyncio.timeout(self._endpoint.timeout_seconds):  # httpx's own is per read, and a trickle passes
-                response = await client.post(path, body=body, cast_to=httpx2.Response)
-            return Reply(self._clean(response.content), response.headers)
+            async with asyncio.timeout(seconds):
+                return await work()
         except openai.APIStatusError as error:
-            found = self._status(error.response, error.body, error.code, error.message)
+            found = self.failure(
+                error.response.status_code, error.response.headers, error.body, error.code, error.message
+            )
         except (TimeoutError, openai.APITimeoutError):
-            seconds = f"{self._endpoint.timeout_seconds:g}"
-            found = self._again(f"did not answer within {seconds} seconds", overloaded=True)
+            seconds = seconds or self._endpoint.timeout_seconds
+            found = self._again(f"did not answer within {seconds:g} seconds", overloaded=True)
         except (openai.APIConnectionError, httpx2.TransportError) as error:
             found = self._again(f"cannot be reached: {error.__cause__ or error}", overloaded=True)
         except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
@@ -135,9 +181,9 @@ class Transport:
             )
         return self._client
 
-    def _status(self, response: Any, body: object, code: str | None, message: str) -> Failure:
-        status, headers = response.status_code, response.headers
-        said = self._said(message)
+    def failure(self, status: int, headers: Mapping[str, str], body: object, code: str | None, message: str) -> Failure:
+        """What a status that is no 200 means for the request that got it; `body` is the error within the reply."""
+        said = self.said(message)
         detail = body if isinstance(body, Mapping) else {}
         words = f"{code} {detail.get('type')} {detail.get('param')} {said}"
 
@@ -169,11 +215,11 @@ class Transport:
         return final(RejectedError, f"rejects the request ({status})")
 
     def _again(self, happened: str, overloaded: bool = False) -> Failure:
-        message = f"{self._endpoint.host} {self._said(happened)}"
+        message = f"{self._endpoint.host} {self.said(happened)}"
         error = EndpointError(message, "run again later: what is answered is kept")
         return Failure(error, retry=True, overloaded=overloaded)
 
-    def _said(self, text: str) -> str:
+    def said(self, text: str) -> str:
         """An endpoint's words as they may be shown: short, one line, without the key."""
         return _CONTROL.sub(" ", self._clean(text.encode()).decode())[:_SAID]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, computed_field
 
 from tasks.errors import UsageError
+from tasks.settings import Lane
 
 if TYPE_CHECKING:
     from tasks.llm.ledger import SpendRow
@@ -46,11 +47,15 @@ class Forecast(BaseModel):
 class Estimate(BaseModel):
     """What a run would ask about the `documents` whose chunks are known.
 
-    The `unknown` documents are not read yet, and come on top. `dollars` is None where a price is not known.
+    The `unknown` documents are not read yet, and come on top. `in_batches` calls are on their way. `dollars`, at
+    the price of the `lane`, is None where a price is not known.
     """
+
+    lane: Lane = "live"
 
     documents: int = 0
     unknown: int = 0
+    in_batches: int = 0
     lines: list[Forecast] = []
 
     @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
@@ -108,6 +113,7 @@ def spend_line(spending: Sequence[Spending]) -> str:
 
 def estimate_line(estimate: Estimate) -> str:
     line = f"to ask: {estimate_words(estimate)}, for {estimate.documents:,} documents"
+    line += f"; {estimate.in_batches:,} more are in batches already" if estimate.in_batches else ""
     return line + (f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else "")
 
 
@@ -117,6 +123,7 @@ def estimate_words(estimate: Estimate) -> str:
     return (
         f"{estimate.calls:,} calls, {estimate.prompt_tokens:,} tokens to models and at most "
         f"{estimate.completion_tokens:,} from them, at most {money}"
+        + (" in batches" if estimate.lane == "batch" else "")
     )
 
 

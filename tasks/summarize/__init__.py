@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tasks import stage
+from tasks.llm.request import Request
 from tasks.rows import ChunkRow, SummaryRow, TagRow, digest, from_table, to_table
 from tasks.settings import Settings, SummarizeSettings
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
@@ -68,6 +69,17 @@ def summarize_document_by_llm(
         return asyncio.run(llm.summaries(rows, settings, answer, tags=labels(storage, tags), look=look))
 
     return stage.run(storage, recipe, llm_inputs(chunks, tags), compute)
+
+
+async def llm_requests(
+    storage: Storage, chunks: StageRef, tags: StageRef | None, recipe: Recipe, settings: Settings, look: llm.Look
+) -> AsyncIterator[Request]:
+    """What that would ask first; nothing where it is done."""
+    if stage.find(storage, recipe.stage, recipe.key(*llm_inputs(chunks, tags))):
+        return
+    rows = from_table(stage.load(storage, chunks), ChunkRow)
+    async for request in llm.requests(rows, settings, tags=labels(storage, tags), look=look):
+        yield request
 
 
 def llm_inputs(chunks: StageRef, tags: StageRef | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A fake OpenAI-compatible HTTP server on loopback: chat completions and embeddings, limits, faults, and its own bill.
+"""A fake OpenAI-compatible HTTP server on loopback: chat completions, embeddings, batches, limits, faults and a bill.
 
     with FakeEndpoint(Behaviour(requests_per_minute=600)) as endpoint:
         ... base_url=endpoint.base_url, api_key=endpoint.behaviour.api_key ...
@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.llm import made_up
+from tests.llm.batches import CHAT, FakeBatches
 
 
 class Fault(enum.StrEnum):
@@ -113,6 +114,7 @@ class FakeEndpoint:
         self.connections = 0
         self.open = 0  # requests that have arrived and are not answered
         self.most_open = 0
+        self.batches = FakeBatches(self)
         self._count = count or (lambda text: -(-len(text.encode()) // 4))
         self._script: collections.deque[Fault | None] = collections.deque()
         self._seen: collections.Counter[str] = collections.Counter()
@@ -141,14 +143,16 @@ class FakeEndpoint:
         return [call.body for call in self.calls]
 
     def billed(self) -> collections.Counter[str]:
-        """How often each request, by hash, was billed."""
-        return collections.Counter(call.hash for call in list(self.calls) if call.billed)
+        """How often each request, by hash, was billed, live or in a batch."""
+        calls = [*self.calls, *self.batches.calls]
+        return collections.Counter(call.hash for call in calls if call.billed)
 
     def billed_twice(self) -> int:
         """Bills beyond the first of each request."""
         return sum(times - 1 for times in self.billed().values())
 
     def bill(self) -> dict[str, int]:
+        """Of what was asked live; `batches` has a bill of its own."""
         calls = [call for call in list(self.calls) if call.billed]
         return {
             "calls": len(calls),
@@ -225,8 +229,11 @@ class FakeEndpoint:
     ) -> bool:
         """Answer one request; False to end the connection without more."""
         if path == "/fake/bill":
-            _reply(writer, 200, {**self.bill(), "billed_twice": self.billed_twice(), "statuses": self.statuses()})
+            bills = {**self.bill(), "batches": self.batches.bill(), "billed_twice": self.billed_twice()}
+            _reply(writer, 200, {**bills, "statuses": self.statuses()})
             return True
+        if self.batches.speaks(path):
+            return await self._batch_exchange(method, path, headers, raw, writer)
         now = time.monotonic()
         body = json.loads(raw) if raw else {}
         name = made_up.request_hash([path, body])
@@ -289,6 +296,50 @@ class FakeEndpoint:
         _reply(writer, 200, b"<html>502 Bad Gateway</html>" if fault is Fault.GARBAGE else reply, limits)
         await writer.drain()
         return True
+
+    async def _batch_exchange(
+        self, method: str, path: str, headers: Mapping[str, str], raw: bytes, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Of files and batches: they are not billed, and no limits hold for them."""
+        if headers.get("authorization") != f"Bearer {self.behaviour.api_key}":
+            message = f"Incorrect API key provided: {headers.get('authorization', '')}"
+            _reply(writer, 401, _error("invalid_api_key", message))
+            return True
+        operation = self.batches.operation(method, path)
+        fault = self.batches.fault(operation)
+        if fault is not None and fault in _ERRORS:
+            status, kind, message = _ERRORS[fault]
+            _reply(writer, status, _error(kind, message), {"retry-after-ms": "1"} if status == 429 else None)
+            return True
+        if fault is Fault.REDIRECT:
+            _reply(writer, 307, {}, {"location": self.behaviour.redirect_to})
+            return True
+        if fault in (Fault.DROP, Fault.HANG):
+            await asyncio.sleep(self.behaviour.hang_seconds if fault is Fault.HANG else 0)
+            return False
+        status, body = self.batches.answer(operation, path, headers, raw)
+        body = b"<html>" if fault is Fault.GARBAGE else body
+        in_parts = operation == "content" and isinstance(body, bytes)
+        _reply(writer, status, body, cut=fault is Fault.CUT or in_parts)
+        await writer.drain()
+        if in_parts and fault is not Fault.CUT:
+            self.batches.middle()
+            writer.write(body[len(body) // 2 :])
+            await writer.drain()
+        return fault is not Fault.CUT
+
+    def batched(self, body: Mapping[str, Any], fault: Fault | None) -> tuple[int, Any]:
+        """The status and body of one request of a batch, on the batches' bill."""
+        name = made_up.request_hash([CHAT, body])
+        now = time.monotonic()
+        problem = _unsupported(body, self.behaviour)
+        if problem is not None or (fault is not None and fault in _ERRORS):
+            status, kind, message = (400, "", "") if fault is None or problem else _ERRORS[fault]
+            self.batches.calls.append(Call(name, CHAT, status, fault or "", False, 0, 0, now, body))
+            return status, problem or _error(kind, message)
+        reply, prompt, completion = self._chat(name, body, fault)
+        self.batches.calls.append(Call(name, CHAT, 200, fault or "", True, prompt, completion, now, body))
+        return 200, "<html>502 Bad Gateway</html>" if fault is Fault.GARBAGE else reply
 
     def _fault(self, dice: random.Random) -> Fault | None:
         if self._script:

@@ -39,6 +39,15 @@ def test_a_batch_is_half_price() -> None:
     assert live is not None and batch == live / 2
     own = {"m": Price(input=Decimal(3))}
     assert price("m", Usage(1_000_000), own, batch=True) == Decimal("1.5")
+    dearer = {"m": Price(input=Decimal(3), output=Decimal(9), batch=Decimal("0.8"))}
+    assert price("m", Usage(1_000_000, 1_000_000), dearer, batch=True) == Decimal("9.6")
+
+
+def test_where_no_price_of_a_batch_is_published_it_is_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.llm.prices._published", lambda *_, **__: Decimal(4))
+    assert price("m", Usage(1), batch=True) == 2 and price("m", Usage(1)) == 4
+    monkeypatch.setattr("tasks.llm.prices._published", lambda *_, batch: Decimal(1 if batch else 4))
+    assert price("m", Usage(1), batch=True) == 1
 
 
 def test_prices_of_the_settings_come_first() -> None:
@@ -54,7 +63,7 @@ def test_prices_of_the_settings_come_first() -> None:
 
 
 def test_an_unknown_price_is_an_error_unless_allowed() -> None:
-    assert price("my-deployment", USAGE) is None
+    assert price("my-deployment", USAGE) is None and price("my-deployment", USAGE, batch=True) is None
     with pytest.raises(UsageError, match="my-deployment") as caught:
         priced(LlmSettings(), "my-deployment", Usage())
     assert caught.value.code == "unknown_price" and "BINDERY_LLM__PRICES" in caught.value.hint

@@ -14,7 +14,6 @@ import pytest
 from pydantic import SecretStr
 
 from tasks.llm.errors import EndpointError, QuotaError, RejectedError
-from tasks.llm.request import Message, Request, Text
 from tasks.llm.transport import Endpoint, Failure, Reply, Transport, _retry_after
 from tests.llm.endpoint import FakeEndpoint
 
@@ -47,7 +46,7 @@ def _failure(status: int, body: object, headers: dict[str, str] | None = None) -
     error = body if isinstance(body, dict) else None
     code = error.get("code") if error else None
     message = str(error.get("message")) if error else str(body)
-    return transport._status(httpx2.Response(status, headers=headers or {}), error, code, message)
+    return transport.failure(status, httpx2.Headers(headers or {}), error, code, message)
 
 
 def test_what_an_endpoint_says_about_waiting() -> None:
@@ -84,7 +83,7 @@ def test_what_is_no_completion(body: bytes) -> None:
     from tasks.llm import reply
 
     with pytest.raises(ValueError, match="no chat completion"):
-        reply.read("k", Request("m", (Message("user", (Text("Hi"),)),)), body, 10)
+        reply.read("k", "m", body, 10)
 
 
 def test_lenient_reading() -> None:
@@ -92,7 +91,7 @@ def test_lenient_reading() -> None:
 
     parts = [{"type": "text", "text": "An "}, {"type": "text", "text": "answer"}]
     body = json.dumps({"choices": [{"message": {"content": parts}}], "usage": None}).encode()
-    found = reply.read("k", Request("m", ()), body, 10)
+    found = reply.read("k", "m", body, 10)
     assert (found.text, found.model, found.finish, found.refusal) == ("An answer", "m", "stop", None)
     assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (10, 3, 0)
 
