@@ -28,18 +28,19 @@ from tasks.settings import Settings
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
     """All that a task needs to know of its run. `capabilities` were resolved once, by the flow; the caps are what its
-    LLM calls may cost, in dollars and tokens."""
+    LLM calls may cost, in dollars and tokens. One that does not ask ends before the first stage that would."""
 
     run: str
     settings: Settings
     capabilities: Mapping[str, str]
     max_spend: Decimal | None = None
     max_tokens: int | None = None
+    asks: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile."""
+    """`llm` is there in the openai profile, where the run asks."""
 
     spec: RunSpec
     lake: Lake
@@ -83,7 +84,7 @@ def context_of(spec: RunSpec) -> Context:
                 lake,
                 recipes.resolve(spec.settings, spec.capabilities),
                 Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" else None,
+                _account(spec, lake) if spec.settings.profile == "openai" and spec.asks else None,
             )
         return _open[spec.run]
 
