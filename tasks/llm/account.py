@@ -11,9 +11,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from decimal import Decimal
 
+from pydantic import SecretStr
+
 from tasks.errors import UsageError
 from tasks.llm.client import Client, Endpoint
 from tasks.llm.errors import StoppedError
+from tasks.llm.key import find_key
 from tasks.llm.ledger import Budget, Ledger
 from tasks.llm.pacer import Pacer, RateLimits
 from tasks.llm.prices import Usage, price, priced
@@ -29,7 +32,7 @@ from tasks.storage import Storage
 
 def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | None = None) -> None:
     """Raise UsageError for what would end the run at its first request, or leave its cost unknown."""
-    _endpoint(settings)
+    _endpoint(settings, None)
     for model in models:
         priced(settings, model, Usage())
         if max_spend is not None and price(model, Usage(), settings.prices, settings.base_url) is None:
@@ -45,7 +48,7 @@ class Account:
 
     def __init__(self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget) -> None:
         self._run, self._stage, self._settings, self._budget = run, stage, settings, budget
-        endpoint = _endpoint(settings)
+        endpoint = _endpoint(settings, find_key(settings))
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
         self._ledger = Ledger.open(storage)
         self._responses = Responses.open(storage)
@@ -107,5 +110,5 @@ class _Submitting(Service):
             raise StoppedError("the run has ended", "run again: what is answered is kept") from None
 
 
-def _endpoint(settings: LlmSettings) -> Endpoint:
-    return Endpoint(settings.base_url or OPENAI, settings.key(), settings.timeout_seconds)
+def _endpoint(settings: LlmSettings, key: SecretStr | None) -> Endpoint:
+    return Endpoint(settings.base_url or OPENAI, key, settings.timeout_seconds)
