@@ -128,9 +128,12 @@ class LlmSettings(Group):
     )
     model: str | None = Field(None, min_length=1)
     vision_model: str | None = Field(None, min_length=1, description="for pictures; default: model")
-    requests_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
-    tokens_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
-    max_in_flight: int = Field(64, ge=1)
+    requests_per_minute: float | None = Field(None, gt=0, description="of each model; default: learnt from its answers")
+    tokens_per_minute: float | None = Field(None, gt=0, description="of each model; default: learnt from its answers")
+    max_in_flight: int = Field(64, ge=1, description="of each model")
+    shared_limit: str | None = Field(
+        None, min_length=1, description="Prefect global concurrency limit by which processes share these limits"
+    )
     timeout_seconds: float = Field(120.0, gt=0, description="for one request")
     temperature: Annotated[float | None, BeforeValidator(lambda value: None if value == "none" else value)] = Field(
         0.0, ge=0, le=2, description="none: the model's own, as some models demand"

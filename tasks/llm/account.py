@@ -6,7 +6,6 @@ One per run and process: all its threads ask through one client, so that one pac
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from decimal import Decimal
@@ -15,14 +14,15 @@ from pydantic import SecretStr
 
 from tasks.errors import UsageError
 from tasks.llm.client import Client, Endpoint
-from tasks.llm.errors import StoppedError
 from tasks.llm.key import find_key
 from tasks.llm.ledger import Budget, Ledger
-from tasks.llm.pacer import Pacer, RateLimits
+from tasks.llm.limits import RateLimits
+from tasks.llm.pacers import Pacers
 from tasks.llm.prices import Usage, price, priced
 from tasks.llm.request import Request
 from tasks.llm.responses import Response, Responses
-from tasks.llm.service import Service
+from tasks.llm.service import Beside, Service
+from tasks.llm.shares import hold_share, prefect_places
 from tasks.llm.spend import Settle, Spend
 from tasks.llm.tokens import prompt_tokens
 from tasks.llm.transport import OPENAI
@@ -52,11 +52,16 @@ class Account:
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
         self._ledger = Ledger.open(storage)
         self._responses = Responses.open(storage)
-        self._service = _Submitting(
-            lambda: Client(
-                endpoint, self._responses, Pacer(limits), self._spent, tokens=prompt_tokens, reserve=self._reserve
-            )
-        )
+        pacers = Pacers(limits)
+
+        def client() -> Client:
+            return Client(endpoint, self._responses, pacers, self._spent, tokens=prompt_tokens, reserve=self._reserve)
+
+        try:
+            self._service = Service(client, _sharing(settings.shared_limit, pacers))
+        except BaseException:
+            self._close_files()
+            raise
 
     def answers_for(self, doc_id: str) -> Callable[[Request], Awaitable[Response]]:
         """Asks on behalf of a document, from any event loop."""
@@ -73,6 +78,9 @@ class Account:
 
     def close(self) -> None:
         self._service.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._responses.close()
         self._ledger.close()
 
@@ -98,16 +106,17 @@ class Account:
             yield settled
 
 
-class _Submitting(Service):
-    """A service whose answers can be awaited elsewhere."""
+def _sharing(name: str | None, pacers: Pacers) -> Beside | None:
+    """With other processes, by the Prefect limit of that name."""
+    if name is None:
+        return None
 
-    def submit(self, request: Request, owner: str) -> concurrent.futures.Future[Response]:
-        asked = self._client.answer(request, owner)
-        try:
-            return asyncio.run_coroutine_threadsafe(asked, self._loop)
-        except RuntimeError:  # the loop is closed
-            asked.close()
-            raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+    @contextlib.asynccontextmanager
+    async def held() -> AsyncIterator[None]:
+        async with prefect_places(name) as places, hold_share(places, pacers):
+            yield
+
+    return held
 
 
 def _endpoint(settings: LlmSettings, key: SecretStr | None) -> Endpoint:

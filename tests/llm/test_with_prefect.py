@@ -1,4 +1,4 @@
-"""What runs share through a real Prefect server: the endpoint's key in a Secret block."""
+"""What runs share through a real Prefect server: the endpoint's key in a Secret block, and its limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.llm.key import find_key
 from tasks.settings import LlmSettings, Settings
 from tests.conftest import PrefectHome
 from tests.llm.endpoint import Behaviour, FakeEndpoint
-from tests.prefect_server import ROOT, call, serving
+from tests.prefect_server import PREFECT, ROOT, call, serving
 
 CANARY = "sk-canary-0b5e77"
 
@@ -79,6 +79,77 @@ def test_the_key_is_read_from_a_secret_block_and_written_nowhere(server: Mapping
     assert kept and CANARY not in told
     home = [path for path in Path(server["PREFECT_HOME"]).parent.rglob("*") if path.is_file()]  # logs, database
     assert [path for path in kept + home if CANARY.encode() in path.read_bytes()] == []
+
+
+_SHARE = """
+import asyncio, sys
+from tasks.llm import shares
+from tasks.llm.account import Account
+from tasks.llm.errors import LlmError
+from tasks.llm.ledger import Budget
+from tasks.llm.request import Message, Request, Text
+from tasks.settings import LlmSettings
+from tasks.storage import LocalStorage
+
+shares.LOOK_SECONDS, shares.GRACE_SECONDS = 1.0, 3.0
+lake, base_url, name, limit, count, per_minute = sys.argv[1:]
+settings = LlmSettings(
+    model="small", base_url=base_url, api_key="sk-fake", shared_limit=limit, requests_per_minute=float(per_minute)
+)
+try:
+    account = Account(LocalStorage(lake), name, "summarize", settings, Budget())
+except LlmError as error:
+    sys.exit(f"{type(error).__name__}: {error.message}; {error.hint}")
+print("ready", flush=True)
+sys.stdin.readline()
+answer = account.answers_for("d")
+
+async def main():
+    texts = (Text(f"{name} {number}") for number in range(int(count)))
+    await asyncio.gather(*(answer(Request("small", (Message("user", (text,)),))) for text in texts))
+
+asyncio.run(main())
+account.close()
+print("done", flush=True)
+"""
+
+
+def test_two_processes_keep_to_one_limit_together(server: Mapping[str, str], tmp_path: Path) -> None:
+    call(server, *PREFECT, "gcl", "create", "llm-shared", "--limit", "8")
+
+    def process(name: str, limit: str = "llm-shared") -> subprocess.Popen[str]:
+        arguments = [str(tmp_path / "lake"), endpoint.base_url, name, limit, str(count), str(per_minute)]
+        return subprocess.Popen(
+            [sys.executable, "-c", _SHARE, *arguments], cwd=ROOT, env=dict(server), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    count, per_minute = 60, 1200
+    with FakeEndpoint(Behaviour(requests_per_minute=per_minute)) as endpoint:
+        without = process("c", "nowhere")
+        both = [process("a"), process("b")]
+        for one in both:
+            assert one.stdout and one.stdout.readline() == "ready\n"
+        for one in both:
+            _tell(one)
+        told = [one.communicate() for one in both]
+        assert [one.returncode for one in both] == [0, 0], told
+        asked = without.communicate()[1].strip()
+    assert asked == (
+        "SharedLimitError: there is no global concurrency limit nowhere; prefect gcl create nowhere --limit 16"
+    )
+    assert endpoint.statuses() == {200: 2 * count}
+    arrived = {name: [one.arrived for one in endpoint.calls if f"'{name} " in str(one.body)] for name in "ab"}
+    assert [len(times) for times in arrived.values()] == [count, count]
+    assert max(map(min, arrived.values())) < min(map(max, arrived.values()))  # at the same time
+    limits = json.loads(call(server, *PREFECT, "gcl", "inspect", "llm-shared", "--output", "json"))
+    assert limits["active_slots"] == 0  # both have left their places
+
+
+def _tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 def test_a_server_that_does_not_answer_is_said(tmp_path: Path) -> None:
