@@ -155,7 +155,9 @@ class Budget:
 
     A request for which there is no room only because of what those in flight may cost waits for what they do cost:
     mostly that is less, so that a small budget is used up and not only reserved. One for which there is no room at all
-    ends the spending of the run, also for whoever asks later: what is left is for the next run.
+    is refused, and so is its document; cheaper ones go on, since one large picture should not end the run for all
+    tables. When even the cheapest request of the run so far would have no room, the spending ends for everybody: no
+    further document is prepared in vain.
     """
 
     def __init__(
@@ -166,6 +168,7 @@ class Budget:
         before = spent or Spent()
         self._tokens, self._money = before.tokens, before.money
         self._held_tokens, self._held_money = 0, Decimal(0)
+        self._cheapest: tuple[int, Decimal] | None = None  # what the cheapest so far might have cost
         self._reached = False
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -204,10 +207,12 @@ class Budget:
         """None once the room is taken, else what to wait for before asking again."""
         with self._lock:
             if self._reached or not self._fits(tokens, money):
-                raise self._end()
+                raise self._refused()
             if self._fits(tokens + self._held_tokens, money + self._held_money):
                 self._held_tokens += tokens
                 self._held_money += money
+                least = self._cheapest or (tokens, money)
+                self._cheapest = min(least[0], tokens), min(least[1], money)
                 return None
             loop = asyncio.get_running_loop()
             change: asyncio.Future[None] = loop.create_future()
@@ -218,14 +223,14 @@ class Budget:
         in_money = self._max_spend is None or self._money + money <= self._max_spend
         return in_money and (self._max_tokens is None or self._tokens + tokens <= self._max_tokens)
 
-    def _end(self) -> BudgetReachedError:
-        self._reached = True
-        self._wake()
+    def _refused(self) -> BudgetReachedError:
+        if self._cheapest is not None and not self._fits(*self._cheapest):
+            self._reached = True
+            self._wake()
         caps = [f"${self._max_spend}"] if self._max_spend is not None else []
         caps += [f"{self._max_tokens:,} tokens"] if self._max_tokens is not None else []
         return BudgetReachedError(
-            f"the budget of this run ({' and '.join(caps)}) is reached: ${self._money:.4f} and {self._tokens:,} tokens "
-            "are spent, and the next request could pass it",
+            f"the budget of this run ({' and '.join(caps)}) is reached: the next request could pass it",
             "what is answered is kept: run again to go on from here, with more or no budget",
         )
 

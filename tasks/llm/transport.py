@@ -59,6 +59,12 @@ class Endpoint:
             )
 
     @property
+    def of_openai(self) -> bool:
+        """Whether the names of an account with OpenAI (OPENAI_ORG_ID, OPENAI_PROJECT_ID) concern this endpoint."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host == "openai.com" or host.endswith(".openai.com")
+
+    @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
@@ -133,6 +139,8 @@ class Transport:
                 timeout=self._endpoint.timeout_seconds,
                 http_client=http,
             )
+            if not self._endpoint.of_openai:  # the package reads them from the environment, for whatever host
+                self._client.organization = self._client.project = None
         return self._client
 
     def _status(self, response: Any, body: object, code: str | None, message: str) -> Failure:
