@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from tasks import stage
 from tasks.llm.prices import Usage, price
-from tasks.llm.responses import DATABASE, Responses
+from tasks.llm.responses import Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
 from tasks.report.spend import Estimate, Forecast
@@ -172,7 +172,7 @@ def _made(storage: Storage, recipe: Recipe, *inputs: str) -> StageRef | None:
 @contextlib.contextmanager
 def _kept(storage: Storage) -> Iterator[Callable[[str], bool]]:
     """Whether there is an answer; a database that is not there is not made."""
-    if not storage.exists(DATABASE):
+    if not Responses.any_in(storage):
         yield lambda key: False
         return
     responses = Responses.open(storage)
