@@ -39,6 +39,11 @@ def note(text: str) -> None:
     print(_clean(text), file=sys.stderr)
 
 
+def say(text: str) -> None:
+    """A line of the answer, whatever is in it."""
+    print(_clean(text))
+
+
 def print_error(error: BinderyError) -> None:
     note(f"bindery: {error.message}")
     if error.hint:

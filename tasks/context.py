@@ -28,7 +28,8 @@ from tasks.settings import Lane, Settings
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
     """All that a task needs to know of its run. `capabilities` were resolved once, by the flow; the caps are what its
-    LLM calls may cost, in dollars and tokens; `lane` is how they are made."""
+    LLM calls may cost, in dollars and tokens; `lane` is how they are made. A run that does not ask (`asks`) ends
+    before the first stage that would."""
 
     run: str
     settings: Settings
@@ -36,11 +37,12 @@ class RunSpec:
     max_spend: Decimal | None = None
     max_tokens: int | None = None
     lane: Lane = "live"
+    asks: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile."""
+    """`llm` is there in the openai profile, where the run asks."""
 
     spec: RunSpec
     lake: Lake
@@ -84,7 +86,7 @@ def context_of(spec: RunSpec) -> Context:
                 lake,
                 recipes.resolve(spec.settings, spec.capabilities),
                 Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" else None,
+                _account(spec, lake) if spec.settings.profile == "openai" and spec.asks else None,
             )
         return _open[spec.run]
 

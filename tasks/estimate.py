@@ -17,12 +17,12 @@ from tasks import stage
 from tasks.llm.account import address
 from tasks.llm.batch.store import pending_keys
 from tasks.llm.prices import Usage, price
-from tasks.llm.responses import DATABASE, Responses
+from tasks.llm.responses import Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
 from tasks.report.spend import Estimate, Forecast
 from tasks.settings import Lane, Settings
-from tasks.stage import StageRef
+from tasks.stage import Recipe, StageRef
 from tasks.storage import Storage
 from tasks.summarize import ask, llm_requests, look
 from tasks.summarize.pictures import Call
@@ -160,20 +160,24 @@ _STAGES: tuple[Callable[[Lookout, DocumentWork], list[Asked] | None], ...] = (_s
 def _chunks_and_tags(storage: Storage, recipes: Recipes, item: DocumentWork) -> tuple[StageRef, StageRef | None] | None:
     """The document's chunks and, where they are wanted, tags; None where they are not made yet."""
     recipe = recipes.partition(item.media_type)
-    parts = stage.find(storage, recipe.stage, recipe.key(item.doc_id, item.media_type))
-    if parts is None:
-        return None
-    chunks = stage.find(storage, recipes.chunk.stage, recipes.chunk.key(item.doc_id, parts.digest))
+    parts = _made(storage, recipe, item.doc_id, item.media_type)
+    chunks = _made(storage, recipes.chunk, item.doc_id, parts.digest) if parts else None
     if chunks is None or recipes.tag is None:
         return (chunks, None) if chunks else None
-    tags = stage.find(storage, recipes.tag.stage, recipes.tag.key(chunks.digest))
+    tags = _made(storage, recipes.tag, chunks.digest)
     return (chunks, tags) if tags else None
+
+
+def _made(storage: Storage, recipe: Recipe, *inputs: str) -> StageRef | None:
+    """A degraded output is made again by the run, and is as near as can be told."""
+    key = recipe.key(*inputs)
+    return stage.find(storage, recipe.stage, key) or stage.find(storage, recipe.stage, key, degraded=True)
 
 
 @contextlib.contextmanager
 def _kept(storage: Storage) -> Iterator[Callable[[str], bool]]:
     """Whether there is an answer; a database that is not there is not made."""
-    if not storage.exists(DATABASE):
+    if not Responses.any_in(storage):
         yield lambda key: False
         return
     responses = Responses.open(storage)

@@ -125,12 +125,16 @@ class Session:
             progress.report("note", label=note)
         lake = self._context.lake
         self._refuse_other_models()
-        plan = _priced_plan(
-            self._sources, self._options, lake, self._context.recipes, self._context.workers, self._context.spec.lane
-        )
-        for line in plan_lines(plan, _LISTED):
+        if self.spec.asks:
+            plan = _priced_plan(
+                self._sources, self._options, lake, self._context.recipes, self._context.workers, self.spec.lane
+            )
+        else:
+            plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+        for line in plan_lines(plan, _LISTED) if self.spec.asks else ():
             progress.report("note", label=line)
-        for stage in ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()), "summarize", "embed"):
+        read = ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()))
+        for stage in (*read, "summarize", "embed") if self.spec.asks else read:
             progress.report("planned", stage, len(plan.work))
         return plan
 
@@ -215,14 +219,18 @@ def session(
     max_spend: float | None = None,
     max_tokens: int | None = None,
     lane: Lane = "live",
+    asks: bool = True,
 ) -> Iterator[Session]:
-    """A run on a lake, which is created if need be. Raises LakeBusyError while another writer holds it."""
+    """A run on a lake, which is created if need be; without `asks` one that ends after tag, and publishes nothing.
+
+    Raises LakeBusyError while another writer holds it.
+    """
     most_spend, most_tokens = caps(max_spend, max_tokens)
     settings = _settings(lake, profile, spaces, most_spend, lane)
     opened = open_lake(settings.lake, create=True)
     settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
     with opened.lease("ingest") as lease:
-        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane)
+        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane, asks)
         with run_context(spec) as context:
             yield Session(sources, options, context, lease, notes)
 

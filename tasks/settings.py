@@ -125,11 +125,17 @@ class LlmSettings(Group):
     api_key: SecretStr | None = Field(
         None, exclude=True, repr=False, description="default: OPENAI_API_KEY; in no dump, so in no report"
     )
+    api_key_block: str | None = Field(
+        None, min_length=1, description="Prefect Secret block that holds the key; read when a run starts"
+    )
     model: str | None = Field(None, min_length=1)
     vision_model: str | None = Field(None, min_length=1, description="for pictures; default: model")
-    requests_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
-    tokens_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
-    max_in_flight: int = Field(64, ge=1)
+    requests_per_minute: float | None = Field(None, gt=0, description="of each model; default: learnt from its answers")
+    tokens_per_minute: float | None = Field(None, gt=0, description="of each model; default: learnt from its answers")
+    max_in_flight: int = Field(64, ge=1, description="of each model")
+    shared_limit: str | None = Field(
+        None, min_length=1, description="Prefect global concurrency limit by which processes share these limits"
+    )
     timeout_seconds: float = Field(120.0, gt=0, description="for one request")
     temperature: Annotated[float | None, BeforeValidator(lambda value: None if value == "none" else value)] = Field(
         0.0, ge=0, le=2, description="none: the model's own, as some models demand"
@@ -147,8 +153,13 @@ class LlmSettings(Group):
     prices: dict[str, Price] = Field({}, description="model -> price, instead of the published one")
     allow_unknown_price: bool = False
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the key: settings travel with tasks, and what travels may be kept. `tasks.llm.key` finds it again."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+
     def key(self) -> SecretStr | None:
-        """The endpoint's key: the setting, or what OpenAI's own tools use."""
+        """The endpoint's key, if it is known without asking Prefect: the setting, or what OpenAI's own tools use."""
         theirs = os.environ.get("OPENAI_API_KEY")
         return self.api_key or (SecretStr(theirs) if theirs else None)
 
@@ -222,8 +233,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _check_endpoint(llm: LlmSettings) -> None:
     missing = [] if llm.model else ["a model (llm.model, BINDERY_LLM__MODEL)"]
-    if not llm.base_url and not llm.key():
-        missing.append("an endpoint: a key (OPENAI_API_KEY, BINDERY_LLM__API_KEY) or llm.base_url")
+    if not llm.base_url and not llm.key() and not llm.api_key_block:
+        missing.append("an endpoint: a key (OPENAI_API_KEY, BINDERY_LLM__API_KEY, llm.api_key_block) or llm.base_url")
     if missing:
         raise MissingCapabilityError(
             f"the openai profile needs {' and '.join(missing)}", "configure it, or use --profile local"

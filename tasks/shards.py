@@ -108,7 +108,7 @@ def summarize(spec: RunSpec, shard: Shard) -> Shard:
 
 def _summarize_by_llm(context: Context, state: DocumentState) -> StageRef:
     if context.llm is None:
-        raise AssertionError("the context was opened for another profile")
+        raise AssertionError("the context was opened for another profile, or for a run that does not ask")
     settings, storage = context.spec.settings, context.lake.storage
     try:
         return summarize_document_by_llm(

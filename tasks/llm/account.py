@@ -6,24 +6,27 @@ One per run and process: all its threads ask through one client, so that one pac
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from pydantic import SecretStr
 
 from tasks.errors import UsageError
 from tasks.llm.batch import store as batches
 from tasks.llm.batch.lane import Lane
 from tasks.llm.client import Client, Endpoint
 from tasks.llm.dialect import Dialect
-from tasks.llm.errors import StoppedError
+from tasks.llm.key import find_key
 from tasks.llm.ledger import Budget, Ledger
-from tasks.llm.pacer import Pacer, RateLimits
+from tasks.llm.limits import RateLimits
+from tasks.llm.pacers import Pacers
 from tasks.llm.prices import Usage, price, priced
 from tasks.llm.request import Request
 from tasks.llm.responses import Response, Responses
-from tasks.llm.service import Service
+from tasks.llm.service import Beside, Service
+from tasks.llm.shares import hold_share, prefect_places
 from tasks.llm.spend import Settle, Spend
 from tasks.llm.tokens import prompt_tokens
 from tasks.llm.transport import OPENAI
@@ -35,7 +38,7 @@ _T = TypeVar("_T")
 
 def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | None = None) -> None:
     """Raise UsageError for what would end the run at its first request, or leave its cost unknown."""
-    _endpoint(settings)
+    _endpoint(settings, None)
     for model in models:
         priced(settings, model, Usage())
         if max_spend is not None and price(model, Usage(), settings.prices, settings.base_url) is None:
@@ -56,22 +59,29 @@ class Account:
         self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget, batch: bool = False
     ) -> None:
         self._run, self._stage, self._settings, self._budget = run, stage, settings, budget
-        endpoint = _endpoint(settings)
+        endpoint = _endpoint(settings, find_key(settings))
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
         self._ledger = Ledger.open(storage)
         self._responses = Responses.open(storage)
         dialects: dict[str, Dialect] = {}
-        self._service = _Submitting(
-            lambda: Client(
+        pacers = Pacers(limits)
+
+        def client() -> Client:
+            return Client(
                 endpoint,
                 self._responses,
-                Pacer(limits),
+                pacers,
                 self._spent,
                 tokens=prompt_tokens,
                 reserve=self._reserve,
                 dialects=dialects,
             )
-        )
+
+        try:
+            self._service = Service(client, _sharing(settings.shared_limit, pacers))
+        except BaseException:
+            self._close_files()
+            raise
         self.lane: Lane | None = None
         if batch or storage.exists(batches.PATH):
             self.lane = Lane(
@@ -110,6 +120,9 @@ class Account:
         if self.lane is not None:
             self.lane.close()
         self._service.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
         self._responses.close()
         self._ledger.close()
 
@@ -135,18 +148,17 @@ class Account:
             yield settled
 
 
-class _Submitting(Service):
-    """A service whose answers can be awaited elsewhere."""
+def _sharing(name: str | None, pacers: Pacers) -> Beside | None:
+    """With other processes, by the Prefect limit of that name."""
+    if name is None:
+        return None
 
-    def submit(self, request: Request, owner: str) -> concurrent.futures.Future[Response]:
-        return self.start(self._client.answer(request, owner))
+    @contextlib.asynccontextmanager
+    async def held() -> AsyncIterator[None]:
+        async with prefect_places(name) as places, hold_share(places, pacers):
+            yield
 
-    def start(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-        try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:  # the loop is closed
-            work.close()
-            raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+    return held
 
 
 def address(settings: LlmSettings) -> str:
@@ -154,5 +166,5 @@ def address(settings: LlmSettings) -> str:
     return (settings.base_url or OPENAI).rstrip("/")
 
 
-def _endpoint(settings: LlmSettings) -> Endpoint:
-    return Endpoint(settings.base_url or OPENAI, settings.key(), settings.timeout_seconds)
+def _endpoint(settings: LlmSettings, key: SecretStr | None) -> Endpoint:
+    return Endpoint(settings.base_url or OPENAI, key, settings.timeout_seconds)

@@ -27,6 +27,7 @@ from tasks.llm.transport import Endpoint, Failure, Reply, Transport
 
 if TYPE_CHECKING:
     from tasks.llm.pacer import Pacer, Permit
+    from tasks.llm.pacers import Pacers
 
 __all__ = ["Client", "Counts", "Endpoint", "Reserve", "Retries", "Spend"]
 
@@ -78,7 +79,7 @@ class Client:
         self,
         endpoint: Endpoint,
         responses: Responses,
-        pacer: Pacer,
+        pacer: Pacer | Pacers,
         on_spend: Callable[[Spend], None],
         *,
         tokens: Callable[[Request], int] = rough_tokens,
@@ -171,7 +172,7 @@ class Client:
                 failed += 1
             if not outcome.retry or failed >= self._retries.attempts or limited >= self._retries.limited:
                 raise self._given(outcome)
-            await self._pause(outcome, failed + limited)
+            await self._pause(self._pacer.of(model), outcome, failed + limited)
 
     async def _attempt(self, job: _Job, spoken: dialect.Dialect, retry: bool) -> Response | Failure:
         async with self._turn(job, retry) as (permit, settle):
@@ -222,15 +223,15 @@ class Client:
         settle(spend)
         self._on_spend(spend)
 
-    async def _pause(self, outcome: Failure, attempt: int) -> None:
-        """What the endpoint asks for holds for everybody; our own patience for this request."""
+    async def _pause(self, pacer: Pacer, outcome: Failure, attempt: int) -> None:
+        """What the endpoint asks for holds for all who ask this model; our own patience for this request."""
         if outcome.wait is not None:
-            self._pacer.pause(outcome.wait)
+            pacer.pause(outcome.wait)
             return
         seconds = min(self._retries.most_seconds, self._retries.base_seconds * 2 ** min(attempt - 1, 16))
         seconds *= self._jitter.uniform(0.5, 1.0)
         if outcome.limited:
-            self._pacer.pause(seconds)
+            pacer.pause(seconds)
             return
         async with self._unless_stopped():
             await self._sleep(seconds)
@@ -258,9 +259,8 @@ class Client:
             async with self._unless_stopped():
                 # First the budget, so that who has room in it is not stopped by one that has none.
                 settle = await stack.enter_async_context(self._reserve(job.request, job.prompt))
-                permit = await stack.enter_async_context(
-                    self._pacer.permit(job.prompt + self._expected(job.request), retry)
-                )
+                pacer = self._pacer.of(job.request.model)
+                permit = await stack.enter_async_context(pacer.permit(job.prompt + self._expected(job.request), retry))
             self._check()
             yield permit, settle
 

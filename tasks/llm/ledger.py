@@ -180,8 +180,10 @@ class Budget:
 
     A request for which there is no room only because of what those in flight may cost waits for what they do cost:
     mostly that is less, so that a small budget is used up and not only reserved. One for which there is no room at all
-    ends the spending of the run, also for whoever asks later: what is left is for the next run. What a batch may cost
-    is lent for hours or for good, so nobody waits for it: it counts as spent until the batch is collected.
+    is refused, and so is its document; cheaper ones go on, since one large picture should not end the run for all
+    tables. When even the cheapest request of the run so far would have no room, the spending ends for everybody: no
+    further document is prepared in vain. What a batch may cost is lent for hours or for good, so nobody waits for it:
+    it counts as spent until the batch is collected.
     """
 
     def __init__(
@@ -193,6 +195,7 @@ class Budget:
         self._tokens, self._money = before.tokens, before.money
         self._held_tokens, self._held_money = 0, Decimal(0)
         self._lent_tokens, self._lent_money = 0, Decimal(0)
+        self._cheapest: tuple[int, Decimal] | None = None  # what the cheapest so far might have cost
         self._reached = False
         self._lock = threading.Lock()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -249,16 +252,19 @@ class Budget:
     def end(self) -> None:
         """Something found no room, and is not going to find any: spend nothing more."""
         with self._lock:
-            self._end()
+            self._reached = True
+            self._wake()
 
     def _take(self, tokens: int, money: Decimal) -> asyncio.Future[None] | None:
         """None once the room is taken, else what to wait for before asking again."""
         with self._lock:
             if self._reached or not self._fits(tokens, money):
-                raise self._end()
+                raise self._refused()
             if self._fits(tokens + self._held_tokens, money + self._held_money):
                 self._held_tokens += tokens
                 self._held_money += money
+                least = self._cheapest or (tokens, money)
+                self._cheapest = min(least[0], tokens), min(least[1], money)
                 return None
             loop = asyncio.get_running_loop()
             change: asyncio.Future[None] = loop.create_future()
@@ -270,15 +276,16 @@ class Budget:
         in_all = self._tokens + self._lent_tokens + tokens
         return in_money and (self._max_tokens is None or in_all <= self._max_tokens)
 
-    def _end(self) -> BudgetReachedError:
-        self._reached = True
-        self._wake()
+    def _refused(self) -> BudgetReachedError:
+        if self._cheapest is not None and not self._fits(*self._cheapest):
+            self._reached = True
+            self._wake()
         caps = [f"${self._max_spend}"] if self._max_spend is not None else []
         caps += [f"{self._max_tokens:,} tokens"] if self._max_tokens is not None else []
-        lent = f", up to ${self._lent_money:.4f} and {self._lent_tokens:,} tokens are in batches"
+        lent = f" with up to ${self._lent_money:.4f} and {self._lent_tokens:,} tokens in batches"
         return BudgetReachedError(
-            f"the budget of this run ({' and '.join(caps)}) is reached: ${self._money:.4f} and {self._tokens:,} tokens "
-            f"are spent{lent if self._lent_tokens else ''}, and the next request could pass it",
+            f"the budget of this run ({' and '.join(caps)}) is reached{lent if self._lent_tokens else ''}: the next "
+            "request could pass it",
             "what is answered is kept: run again to go on from here, with more or no budget",
         )
 

@@ -14,52 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
 
 from tasks.llm.adaptive import Window
 from tasks.llm.buckets import Bucket
+from tasks.llm.clock import Clock, LoopClock, Timer
+from tasks.llm.limits import FIELDS, RateLimits, configured, remaining, stated
 
-_NUMBER = re.compile(r"\d{1,12}(?:\.\d{0,6})?")
-
-
-class Timer(Protocol):
-    def cancel(self) -> None: ...
-
-
-class Clock(Protocol):
-    """Monotonic seconds, and calls at a later time."""
-
-    def now(self) -> float: ...
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer: ...
-
-
-class LoopClock:
-    """The clock of the event loop that runs."""
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        return asyncio.get_running_loop().call_later(seconds, callback)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RateLimits:
-    """What the account has; None is not known, and may be learnt from the endpoint's headers."""
-
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    max_in_flight: int = 256
-
-    def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute", "max_in_flight"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} is above zero, not {value}")
+__all__ = ["Pacer", "Permit", "RateLimits"]
 
 
 class Permit:
@@ -89,8 +52,8 @@ class Permit:
         """As `Pacer.learn`; and where the endpoint has less left than we thought when this was sent, so have we."""
         self._pacer.learn(headers)
         for name, level in self._levels.items():
-            if (remaining := _header(headers, f"x-ratelimit-remaining-{name}")) is not None:
-                self._pacer._compare(name, level - remaining, self._lowered[name])
+            if (left := remaining(headers, name)) is not None:
+                self._pacer._compare(name, level - left, self._lowered[name])
 
 
 @dataclasses.dataclass(slots=True)
@@ -114,6 +77,10 @@ class Pacer:
         self._wake_at = float("inf")
         self._began = False
 
+    def of(self, model: str) -> Pacer:
+        """The same for all models; see `Pacers`."""
+        return self
+
     @property
     def in_flight(self) -> int:
         return self._in_flight
@@ -125,7 +92,7 @@ class Pacer:
     @property
     def limits(self) -> RateLimits:
         """With what was learnt; the whole account's, not our share."""
-        requests, tokens = (self._buckets[name].per_minute if name in self._buckets else None for name in _CONFIGURED)
+        requests, tokens = (self._buckets[name].per_minute if name in self._buckets else None for name in FIELDS)
         return RateLimits(requests, tokens, self._limits.max_in_flight)
 
     @contextlib.asynccontextmanager
@@ -158,11 +125,11 @@ class Pacer:
     def learn(self, headers: Mapping[str, str]) -> None:
         """Limits per minute as the endpoint states them; those that were set hold where they are lower."""
         now = self._begin()
-        for name, field in _CONFIGURED.items():
-            if not (stated := _header(headers, f"x-ratelimit-limit-{name}")):
+        for name in FIELDS:
+            if not (said := stated(headers, name)):
                 continue
-            configured: float | None = getattr(self._limits, field)
-            limit = min(stated, configured) if configured is not None else stated
+            own = configured(self._limits, name)
+            limit = min(said, own) if own is not None else said
             if name not in self._buckets:  # what is in flight was sent without it, so that nothing was saved up
                 self._buckets[name] = Bucket(limit, now, share=self._share, full=False)
             elif self._buckets[name].per_minute != limit:
@@ -176,10 +143,10 @@ class Pacer:
         now = self._clock.now()
         if not self._began:
             self._began = True
-            for name, field in _CONFIGURED.items():
-                configured: float | None = getattr(self._limits, field)
-                if configured is not None:
-                    self._buckets[name] = Bucket(configured, now, share=self._share)
+            for name in FIELDS:
+                limit = configured(self._limits, name)
+                if limit is not None:
+                    self._buckets[name] = Bucket(limit, now, share=self._share)
         return now
 
     async def _wait(self, tokens: int, retry: bool) -> Permit:
@@ -273,15 +240,5 @@ class Pacer:
             bucket.lower(excess, self._clock.now())
 
 
-_CONFIGURED = {"requests": "requests_per_minute", "tokens": "tokens_per_minute"}
-
-
 def _cost(name: str, tokens: int) -> int:
     return 1 if name == "requests" else tokens
-
-
-def _header(headers: Mapping[str, str], name: str) -> float | None:
-    value = headers.get(name)
-    if value is None or not _NUMBER.fullmatch(value.strip()):
-        return None
-    return float(value)

@@ -25,12 +25,17 @@ class Text:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Picture:
-    """An encoded picture and its size in pixels, which is what it costs by."""
+    """An encoded picture and its size in pixels, which is what it costs by.
+
+    `pixels` is the sha256 of what it shows, decoded, where that is known: another version of an encoder then does not
+    make it another question.
+    """
 
     data: bytes = dataclasses.field(repr=False)
     media_type: str
     width: int
     height: int
+    pixels: str = ""
 
     def __post_init__(self) -> None:
         if self.media_type not in MEDIA_TYPES:
@@ -71,7 +76,7 @@ class Request:
     schema: Schema | None = None
 
     def key(self) -> str:
-        """sha256 of all that shapes the answer, pictures by their own sha256. The endpoint's address is not in it."""
+        """sha256 of all that shapes the answer, pictures by what they show. The endpoint's address is not in it."""
         value = {
             "version": REQUEST_VERSION,
             "model": self.model,
@@ -131,9 +136,11 @@ def closed(json_schema: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _named(part: Part) -> list[str]:
+def _named(part: Part) -> list[str | int]:
     if isinstance(part, Text):
         return ["text", part.text]
+    if part.pixels:
+        return ["pixels", part.width, part.height, part.pixels]
     return ["picture", part.media_type, hashlib.sha256(part.data).hexdigest()]
 
 

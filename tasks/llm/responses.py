@@ -1,12 +1,14 @@
 """Answers that were paid for, by the key of their request: written the moment they arrive, never asked for again.
 
-A SQLite database in write-ahead mode at `responses/responses.sqlite` in the lake. A put that has returned survives the
-end of the process, however it ends. Any number of threads and processes can read and write.
+In a lake that is a folder they are a SQLite database in write-ahead mode, `responses/responses.sqlite`; in one that is
+not, objects below `responses/`. A put that has returned survives the end of the process, however it ends. Any number of
+threads and processes can read and write.
 """
 
 from __future__ import annotations
 
 import abc
+import base64
 import contextlib
 import dataclasses
 import os
@@ -17,9 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import orjson
+
 from tasks.errors import LakeError
 from tasks.llm import database
-from tasks.storage import Storage
+from tasks.storage import LocalStorage, Storage
 
 DATABASE = "responses/responses.sqlite"
 _FORMAT = 1
@@ -80,8 +84,52 @@ class Responses(abc.ABC):
 
     @staticmethod
     def open(storage: Storage) -> Responses:
-        """Those of a lake."""
-        return SqliteResponses(storage.local(DATABASE))
+        """Those of a lake: a database in a folder, objects where there are no files."""
+        in_folder = isinstance(storage, LocalStorage)
+        return SqliteResponses(storage.local(DATABASE)) if in_folder else ObjectResponses(storage)
+
+    @staticmethod
+    def any_in(storage: Storage) -> bool:
+        """Whether there can be some: for those who look and must not make a database by looking."""
+        return not isinstance(storage, LocalStorage) or storage.exists(DATABASE)
+
+
+class ObjectResponses(Responses):
+    """One object per answer, compressed JSON named by the key; created once, so that one of many writers wins.
+
+    A get looks for its object and a put makes one: what an object store does, and nothing else.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def get(self, key: str) -> Response | None:
+        path = _object(key)
+        if not self._storage.exists(path):
+            return None
+        try:
+            fields = orjson.loads(zlib.decompress(self._storage.read(path)))
+            return Response(**{**fields, "raw": base64.b64decode(fields["raw"])})
+        except (zlib.error, ValueError, KeyError, TypeError) as error:
+            raise LakeError(
+                f"the kept response {path} cannot be read: {error}", "delete it, and it is asked for again"
+            ) from error
+
+    def put(self, response: Response) -> Response:
+        fields = {name: getattr(response, name) for name in _COLUMNS}
+        fields["raw"] = base64.b64encode(response.raw).decode()
+        if self._storage.create(_object(response.key), zlib.compress(orjson.dumps(fields))):
+            return response
+        kept = self.get(response.key)
+        assert kept is not None  # nothing is ever deleted
+        return kept
+
+    def close(self) -> None:
+        pass
+
+
+def _object(key: str) -> str:
+    return f"responses/{key[:2]}/{key}.json.z"
 
 
 class SqliteResponses(Responses):

@@ -18,8 +18,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from tasks.errors import BinderyError
+from tasks.llm.errors import LlmError
 from tasks.llm.pacer import Pacer
+from tasks.llm.pacers import Pacers
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -33,10 +34,11 @@ GRACE_SECONDS = 3 * LOOK_SECONDS
 _log = logging.getLogger(__name__)
 
 
-class SharedLimitError(BinderyError):
+class SharedLimitError(LlmError):
     """The limit that several processes share is missing, switched off or out of reach."""
 
     code = "shared_limit"
+    fatal = True
 
 
 class PlaceLostError(Exception):
@@ -60,7 +62,7 @@ class Places(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def hold_share(places: Places, pacer: Pacer) -> AsyncIterator[None]:
+async def hold_share(places: Places, pacer: Pacer | Pacers) -> AsyncIterator[None]:
     """Within the block the pacer has this process's share; outside it has none. Waits for a place if all are taken."""
     pacer.share(0)
     holder = _Holder(places, pacer)
@@ -84,7 +86,7 @@ async def hold_share(places: Places, pacer: Pacer) -> AsyncIterator[None]:
 class _Holder:
     """One process's place: taken, looked after, and taken again when it was lost."""
 
-    def __init__(self, places: Places, pacer: Pacer) -> None:
+    def __init__(self, places: Places, pacer: Pacer | Pacers) -> None:
         self._places, self._pacer = places, pacer
         self._joined = self._seen = 0.0
         self._held = False

@@ -62,6 +62,12 @@ class Endpoint:
             )
 
     @property
+    def of_openai(self) -> bool:
+        """Whether the names of an account with OpenAI (OPENAI_ORG_ID, OPENAI_PROJECT_ID) concern this endpoint."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host == "openai.com" or host.endswith(".openai.com")
+
+    @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
@@ -179,6 +185,8 @@ class Transport:
                 timeout=self._endpoint.timeout_seconds,
                 http_client=http,
             )
+            if not self._endpoint.of_openai:  # the package reads them from the environment, for whatever host
+                self._client.organization = self._client.project = None
         return self._client
 
     def failure(self, status: int, headers: Mapping[str, str], body: object, code: str | None, message: str) -> Failure:

@@ -131,19 +131,20 @@ def make_report(
     counts |= {name: count for name, count in release.counts.items() if name not in counts}
     counts.setdefault("documents", len(settled.documents))
     counts.setdefault("chunks", sum(chunks.values()))
+    paid = totals(spend)
     counts["degraded"] = sum(document.degraded for document in settled.documents)
     return RunReport(
         run=spec.run,
         release=release.number,
         counts=counts,
-        sources=[_source(source, chunks) for source in settled.sources],
+        sources=[_source(source, chunks, spent=spend_line(paid)) for source in settled.sources],
         seconds=round(seconds, 3),
         warnings=_warnings(shards),
         losses=_losses(shards),
         memory_mb={name: round(value, 1) for name, value in memory_mb.items()},
         settings=spec.settings.model_dump(mode="json"),
         capabilities=dict(spec.capabilities),
-        spend=totals(spend),
+        spend=paid,
         restage_estimate=plan.pending_cost,
     )
 
@@ -174,7 +175,8 @@ def _counts(sources: Sequence[PlannedSource], plan: Plan) -> dict[str, int]:
     }
 
 
-def _source(source: PlannedSource, chunks: Mapping[str, int]) -> SourceReport:
+def _source(source: PlannedSource, chunks: Mapping[str, int], spent: str = "") -> SourceReport:
+    """`spent` is all of the run, known at its end only."""
     error = source.error
     return SourceReport(
         source=source.uri,
@@ -184,7 +186,7 @@ def _source(source: PlannedSource, chunks: Mapping[str, int]) -> SourceReport:
         chunks=0 if source.skipped_or_failed or source.status == "gone" else chunks.get(source.doc_id, 0),
         stage=source.stage or None,
         error=SourceError(code=error.code, message=error.message, hint=error.hint) if error is not None else None,
-        reason=source.reason,
+        reason=f"{source.reason}; the run spent {spent}" if source.status == "left" else source.reason,
         known=source.known,
     )
 

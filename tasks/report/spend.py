@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, computed_field
 
@@ -14,6 +14,8 @@ from tasks.settings import Lane
 
 if TYPE_CHECKING:
     from tasks.llm.ledger import SpendRow
+
+_K = TypeVar("_K")
 
 
 class Spending(BaseModel):
@@ -80,11 +82,26 @@ class Estimate(BaseModel):
         return sum(known, 0.0) if len(known) == len(self.lines) else None
 
 
+class RunSpending(BaseModel):
+    """What one run spent."""
+
+    run: str
+    spend: list[Spending]
+
+
+class DocumentSpending(BaseModel):
+    """What one document cost in all runs and stages. `sources` hold it; none where readers do not see it."""
+
+    doc_id: str
+    sources: list[str]
+    calls: int
+    tokens: int
+    dollars: float
+
+
 def totals(rows: Iterable[SpendRow]) -> list[Spending]:
     """By stage and model, in that order."""
-    found: dict[tuple[str, str], list[SpendRow]] = {}
-    for row in rows:
-        found.setdefault((row.stage, row.model), []).append(row)
+    found = _grouped(rows, lambda row: (row.stage, row.model))
     return [
         Spending(
             stage=stage,
@@ -93,11 +110,43 @@ def totals(rows: Iterable[SpendRow]) -> list[Spending]:
             prompt_tokens=sum(row.prompt_tokens for row in group),
             completion_tokens=sum(row.completion_tokens for row in group),
             cached_tokens=sum(row.cached_tokens for row in group),
-            dollars=float(sum((row.money for row in group), Decimal(0))),
+            dollars=_dollars(group),
             unpriced=sum(row.unpriced for row in group),
         )
         for (stage, model), group in sorted(found.items())
     ]
+
+
+def by_run(rows: Iterable[SpendRow]) -> list[RunSpending]:
+    """The newest run first."""
+    found = _grouped(rows, lambda row: row.run)
+    return [RunSpending(run=run, spend=totals(group)) for run, group in sorted(found.items(), reverse=True)]
+
+
+def by_document(rows: Iterable[SpendRow], sources: Mapping[str, list[str]]) -> list[DocumentSpending]:
+    """The dearest first. `sources` of each document, by doc_id."""
+    found = [
+        DocumentSpending(
+            doc_id=doc_id,
+            sources=sources.get(doc_id, []),
+            calls=sum(row.calls for row in group),
+            tokens=sum(row.prompt_tokens + row.completion_tokens for row in group),
+            dollars=_dollars(group),
+        )
+        for doc_id, group in _grouped(rows, lambda row: row.doc_id).items()
+    ]
+    return sorted(found, key=lambda each: (-each.dollars, -each.tokens, each.doc_id))
+
+
+def _grouped(rows: Iterable[SpendRow], key: Callable[[SpendRow], _K]) -> dict[_K, list[SpendRow]]:
+    found: dict[_K, list[SpendRow]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def _dollars(rows: Iterable[SpendRow]) -> float:
+    return float(sum((row.money for row in rows), Decimal(0)))
 
 
 def spend_line(spending: Sequence[Spending]) -> str:

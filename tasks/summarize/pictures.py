@@ -6,6 +6,7 @@ endpoint are pixels that were decoded and encoded here. Pictures that say nothin
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from collections.abc import Callable
@@ -98,12 +99,13 @@ def _rgb(image: Image) -> Image:
 
 
 def _encoded(image: Image) -> Picture:
-    """The sharper PNG where it is not much larger than the JPEG. Only pixels are kept."""
+    """The sharper PNG where it is not much larger than the JPEG. Only pixels are kept, and name it."""
     image.info.clear()
     lossless, lossy = io.BytesIO(), io.BytesIO()
     image.save(lossless, "PNG", optimize=False)
     image.save(lossy, "JPEG", quality=_JPEG_QUALITY)
+    pixels = hashlib.sha256(image.tobytes()).hexdigest()
     png, jpeg = lossless.getvalue(), lossy.getvalue()
     if len(png) <= _PNG_FACTOR * len(jpeg):
-        return Picture(png, "image/png", *image.size)
-    return Picture(jpeg, "image/jpeg", *image.size)
+        return Picture(png, "image/png", *image.size, pixels)
+    return Picture(jpeg, "image/jpeg", *image.size, pixels)

@@ -103,6 +103,7 @@ class Call:
     completion_tokens: int
     arrived: float  # time.monotonic()
     body: Mapping[str, Any]
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class FakeEndpoint:
@@ -244,7 +245,7 @@ class FakeEndpoint:
         latency = behaviour.latency[0] * dice.lognormvariate(0.0, behaviour.latency[1])
 
         def note(status: int, billed: bool = False, prompt: int = 0, completion: int = 0) -> None:
-            self.calls.append(Call(name, path, status, fault or "", billed, prompt, completion, now, body))
+            self.calls.append(Call(name, path, status, fault or "", billed, prompt, completion, now, body, headers))
 
         if fault is Fault.UNAUTHORIZED or headers.get("authorization") != f"Bearer {behaviour.api_key}":
             note(401)

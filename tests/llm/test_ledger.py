@@ -125,13 +125,23 @@ def test_a_small_budget_is_used_up_and_never_passed() -> None:
     assert budget.reached
 
 
-def test_reached_is_reached() -> None:
+def test_one_that_is_too_dear_does_not_end_the_spending_of_cheaper_ones() -> None:
     budget = Budget(max_spend=Decimal(1), spent=Spent(money=Decimal("0.5")))
-    assert not asyncio.run(_ask(budget, Decimal("0.6"), Decimal(0)))
-    assert not asyncio.run(_ask(budget, Decimal(0), Decimal(0)))  # though it would fit: the rest is for the next run
+    assert not asyncio.run(_ask(budget, Decimal("0.6"), Decimal(0)))  # alone more than all that is left
+    assert asyncio.run(_ask_all(budget, 3, worst="0.10", real="0.10")) == 3
+    assert not asyncio.run(_ask(budget, Decimal("0.21"), Decimal(0))) and not budget.reached
+    assert asyncio.run(_ask(budget, Decimal("0.15"), Decimal("0.15")))
 
 
-def test_the_error_says_what_was_spent_and_ends_the_command_with_4() -> None:
+def test_reached_is_reached() -> None:
+    """Where not even the cheapest so far has room, the rest is for the next run."""
+    budget = Budget(max_spend=Decimal(1), max_tokens=10_000)
+    assert asyncio.run(_ask(budget, Decimal("0.10"), Decimal("0.91")))
+    assert not asyncio.run(_ask(budget, Decimal("0.10"), Decimal(0))) and budget.reached
+    assert not asyncio.run(_ask(budget, Decimal(0), Decimal(0)))  # though it would fit
+
+
+def test_the_error_names_the_cap_and_ends_the_command_with_4() -> None:
     async def one_too_many() -> None:
         budget = Budget(max_tokens=1000, spent=Spent(tokens=700))
         async with budget.hold(300, None) as settle:
@@ -139,7 +149,7 @@ def test_the_error_says_what_was_spent_and_ends_the_command_with_4() -> None:
         async with budget.hold(11, None):
             raise AssertionError("there was no room")
 
-    with pytest.raises(BudgetReachedError, match=r"1,000 tokens.* 990 tokens are spent") as caught:
+    with pytest.raises(BudgetReachedError, match=r"the budget of this run \(1,000 tokens\) is reached") as caught:
         asyncio.run(one_too_many())
     assert (caught.value.exit_code, caught.value.code, caught.value.fatal) == (4, "budget", True) and caught.value.hint
 

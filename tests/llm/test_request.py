@@ -59,6 +59,17 @@ def test_whatever_shapes_the_answer_changes_the_key(other: Request) -> None:
     assert other.key() != REQUEST.key()
 
 
+def test_a_picture_is_named_by_what_it_shows_where_that_is_known() -> None:
+    def key(picture: Picture) -> str:
+        return Request("m", (Message("user", (picture,)),)).key()
+
+    shown = Picture(PNG, "image/png", 4, 3, "a" * 64)
+    assert key(dataclasses.replace(shown, data=b"encoded otherwise", media_type="image/jpeg")) == key(shown)
+    others = ({"pixels": "b" * 64}, {"width": 3, "height": 4}, {"pixels": ""})
+    assert len({key(shown), *(key(dataclasses.replace(shown, **one)) for one in others)}) == 4
+    assert key(dataclasses.replace(shown, pixels="")) != key(Picture(PNG + b"!", "image/png", 4, 3))
+
+
 def test_the_order_of_a_schemas_keys_does_not_change_the_key() -> None:
     turned = Schema("summary", dict(reversed(list(SCHEMA.json_schema.items()))))
     assert dataclasses.replace(REQUEST, schema=turned).key() == REQUEST.key()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import multiprocessing
 import os
@@ -9,13 +10,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import LakeError
-from tasks.llm.responses import DATABASE, Response, Responses, SqliteResponses
+from tasks.llm.responses import DATABASE, ObjectResponses, Response, Responses, SqliteResponses
 from tasks.storage import LocalStorage
 
 RESPONSE = Response("k" * 64, "gpt-4o-2024", "Ünïcode \x00 text", None, "stop", 120, 30, 100, 1.5, b'{"a": "\xff"}')
@@ -148,3 +151,64 @@ def test_a_database_of_another_version_is_not_touched(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(LakeError, match="format is 99"):
         SqliteResponses(path).put(RESPONSE)
+
+
+class _FakeObjects:
+    """A fake object store: whole objects by name, in a folder that nobody else may open."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = "fake://bucket"
+        self._folder = LocalStorage(root)
+
+    def exists(self, path: str) -> bool:
+        return self._folder.exists(path)
+
+    def size(self, path: str) -> int:
+        return self._folder.size(path)
+
+    def read(self, path: str) -> bytes:
+        return self._folder.read(path)
+
+    def write(self, path: str, data: bytes | Iterable[bytes], durable: bool = False) -> None:
+        self._folder.write(path, data, durable)
+
+    def create(self, path: str, data: bytes) -> bool:
+        return self._folder.create(path, data)
+
+    def list(self, folder: str) -> builtins.list[str]:
+        return self._folder.list(folder)
+
+    def delete(self, path: str) -> None:
+        self._folder.delete(path)
+
+    def local(self, path: str) -> Path:
+        raise AssertionError("an object store has no files")
+
+
+def test_answers_as_objects(tmp_path: Path) -> None:
+    responses = Responses.open(_FakeObjects(tmp_path))
+    assert isinstance(responses, ObjectResponses) and responses.get(RESPONSE.key) is None
+    refused = dataclasses.replace(RESPONSE, key="r" * 64, text="", refusal="I can't", finish="length")
+    assert [responses.put(one) for one in (RESPONSE, refused)] == [RESPONSE, refused]
+    assert responses.put(dataclasses.replace(RESPONSE, text="another answer")) == RESPONSE
+    again = Responses.open(_FakeObjects(tmp_path))
+    assert [again.get(one.key) for one in (RESPONSE, refused)] == [RESPONSE, refused]
+    (path,) = (tmp_path / "responses" / "kk").iterdir()
+    path.write_bytes(b"half")
+    with pytest.raises(LakeError, match="cannot be read") as caught:
+        again.get(RESPONSE.key)
+    assert "asked for again" in caught.value.hint
+
+
+def test_many_writers_of_one_object_agree_on_one_answer(tmp_path: Path) -> None:
+    barrier = threading.Barrier(8)
+
+    def put(number: int) -> Response:
+        responses = ObjectResponses(_FakeObjects(tmp_path))
+        barrier.wait()
+        return responses.put(dataclasses.replace(RESPONSE, text=f"answer {number}"))
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(put, range(8)))
+    assert len({one.text for one in found}) == 1
+    assert ObjectResponses(_FakeObjects(tmp_path)).get(RESPONSE.key) == found[0]

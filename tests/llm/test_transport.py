@@ -143,3 +143,36 @@ def test_importing_imports_no_client() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "told"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://name.openai.azure.com/openai/v1", False),
+        ("https://openai.com.example.org/v1", False),
+        ("https://notopenai.com/v1", False),
+    ],
+)
+def test_the_names_of_an_account_go_to_openai_only(base_url: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-canary")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-canary")
+    headers = Transport(Endpoint(base_url, SecretStr("sk")))._opened().default_headers
+    assert ("org-canary" in headers.values(), "proj-canary" in headers.values()) == (told, told)
+
+
+def test_no_name_of_an_account_is_on_the_wire_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-canary")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-canary")
+
+    async def main() -> None:
+        transport = Transport(Endpoint(endpoint.base_url, SecretStr(endpoint.behaviour.api_key)))
+        body = {"model": "m", "messages": [{"role": "user", "content": "What is it?"}]}
+        assert isinstance(await transport.send("/chat/completions", body), Reply)
+        await transport.close()
+
+    with FakeEndpoint() as endpoint:
+        asyncio.run(main())
+    (sent,) = endpoint.calls
+    assert sent.headers["authorization"] and "canary" not in str(sent.headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tasks.errors import DocumentError
-from tasks.llm.request import Picture
+from tasks.llm.request import Message, Picture, Request
 from tasks.summarize.pictures import render
 from tests.files import encoded, picture
 
@@ -42,6 +43,27 @@ def test_lines_and_text_are_png_and_photos_jpeg(tmp_path: Path) -> None:
     seen, _ = sent(saved(tmp_path / "photo.png", photo(1600, 1200), "PNG"))
     assert (seen.media_type, seen.width, seen.height) == ("image/jpeg", 1024, 768)
     assert render(str(tmp_path / "photo.png"), 1024, 100_000_000) == seen  # so the request is the same again
+
+
+def test_a_question_is_the_same_whatever_encodes_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "chart.png", picture("Revenue 2025", (900, 500)), "PNG")
+    now, shown = sent(path)
+    assert now.pixels == hashlib.sha256(shown.tobytes()).hexdigest()  # a PNG shows exactly what was rendered
+    save = Image.Image.save
+
+    def otherwise(image: Image.Image, to: io.BytesIO, form: str, **options: object) -> None:
+        save(image, to, form, **({"compress_level": 1} if form == "PNG" else {"quality": 60}))
+
+    monkeypatch.setattr(Image.Image, "save", otherwise)
+    later, _ = sent(path)
+    assert later.data != now.data and asked(later) == asked(now)
+    monkeypatch.undo()
+    other, _ = sent(saved(tmp_path / "other.png", picture("Revenue 2024", (900, 500)), "PNG"))
+    assert asked(other) != asked(now)
+
+
+def asked(picture: Picture) -> str:
+    return Request("m", (Message("user", (picture,)),)).key()
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])

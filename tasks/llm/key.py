@@ -1,0 +1,46 @@
+"""The endpoint's key, found by the process that asks when its run starts, and kept in that process alone.
+
+It comes from `llm.api_key`, from the Prefect Secret block that `llm.api_key_block` names, or from OPENAI_API_KEY.
+Settings that travel to another process travel without it (`LlmSettings.__getstate__`); that one finds its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from tasks.errors import MissingCapabilityError, UsageError
+from tasks.settings import LlmSettings, load_settings
+
+
+def find_key(settings: LlmSettings) -> SecretStr | None:
+    """None for endpoints that ask for none. Raises MissingCapabilityError where a block is named and is not there."""
+    if settings.api_key is not None:
+        return settings.api_key
+    if settings.api_key_block is not None:
+        return _from_block(settings.api_key_block)
+    return load_settings(profile="local").llm.key()  # of this process; the rest of its settings is not what is asked
+
+
+def _from_block(name: str) -> SecretStr:
+    import httpx  # Prefect's own
+    from prefect.blocks.system import Secret
+
+    try:
+        block: Any = Secret  # of two dispatched functions in one, which its types do not tell apart
+        value = block.load(name, _sync=True).get()
+    except ValueError as error:
+        raise MissingCapabilityError(
+            f"there is no Prefect Secret block {name!r} with the endpoint's key",
+            f"make it in Prefect's UI (Blocks, Secret), or once in Python: from prefect.blocks.system import Secret; "
+            f"Secret(value=KEY).save({name!r}); or name another as llm.api_key_block",
+        ) from error
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        raise MissingCapabilityError(
+            f"the Prefect Secret block {name!r} cannot be read: {type(error).__name__}: {error}",
+            "see that Prefect's server at PREFECT_API_URL answers, or give the key as OPENAI_API_KEY",
+        ) from error
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"the Prefect Secret block {name!r} holds no key", "it is one piece of text; save it again")
+    return SecretStr(value)
