@@ -1,4 +1,4 @@
-"""ingest: sources → plan → partition → chunk → (tag) → summarize → embed → publish
+"""ingest: sources → plan → partition → (transcribe) → chunk → (tag) → summarize → embed → publish
 
     bindery ingest SOURCE...                        # this flow in this process, on Prefect's embedded server
     prefect deployment run ingest/ingest -p sources='["/data/reports"]'
@@ -82,11 +82,14 @@ def ingest(
         chains: list[list[PrefectFuture[Shard]]] = []
         for shard in make_shards(plan.work):
             parts = steps.partition.submit(session.spec, shard)
-            chunks = steps.chunk.submit(session.spec, parts)  # type: ignore[call-overload]  # a future is its result
+            heard: list[PrefectFuture[Shard]] = []
+            if session.spec.settings.transcribe.enabled:
+                heard = [steps.transcribe.submit(session.spec, parts)]  # type: ignore[call-overload]  # a future is its result
+            chunks = steps.chunk.submit(session.spec, [parts, *heard][-1])  # type: ignore[call-overload]
             tagged = [steps.tag.submit(session.spec, chunks)] if session.spec.settings.tag.enabled else []
             summaries = steps.summarize.submit(session.spec, [chunks, *tagged][-1])
             vectors = steps.embed.submit(session.spec, summaries)  # type: ignore[call-overload]
-            chains.append([parts, chunks, *tagged, summaries, vectors])
+            chains.append([parts, *heard, chunks, *tagged, summaries, vectors])
         report = session.publish(plan, [_result(chain) for chain in chains])
     create_table_artifact(result_rows(report), key="bindery-result", description=report.headline)
     return report

@@ -39,25 +39,31 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile."""
+    """`llm` is there in the openai profile, `speech` where recordings are transcribed: the same, unless by another
+    endpoint."""
 
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
     llm: Account | None = None
+    speech: Account | None = None
+
+    @property
+    def accounts(self) -> list[Account]:
+        return list({id(each): each for each in (self.llm, self.speech) if each is not None}.values())
 
     def stop(self) -> None:
         """End what is going on for the run, soon."""
-        if self.llm is not None:
-            self.llm.stop()
+        for each in self.accounts:
+            each.stop()
         self.workers.close()
 
     def close(self) -> None:
         """End it, and keep the answers that are on their way."""
         self.stop()
-        if self.llm is not None:
-            self.llm.close()
+        for each in self.accounts:
+            each.close()
 
 
 class RunEndedError(BinderyError):
@@ -83,14 +89,22 @@ def context_of(spec: RunSpec) -> Context:
                 lake,
                 recipes.resolve(spec.settings, spec.capabilities),
                 Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" else None,
+                *_accounts(spec, lake),
             )
         return _open[spec.run]
 
 
-def _account(spec: RunSpec, lake: Lake) -> Account:
-    budget = Budget(spec.max_spend, spec.max_tokens)
-    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget)
+def _accounts(spec: RunSpec, lake: Lake) -> tuple[Account | None, Account | None]:
+    """For chat and for speech: one with one pacer where they are the same endpoint's, and one budget in any case."""
+    settings, budget = spec.settings, Budget(spec.max_spend, spec.max_tokens)
+    asks, hears = settings.profile == "openai", settings.transcribe.enabled
+    llm = Account(lake.storage, spec.run, "summarize", settings.llm, budget) if asks else None
+    if not hears:
+        return llm, None
+    if llm is not None and settings.transcribe.base_url is None:
+        return llm, llm
+    theirs = settings.llm.serving_speech(settings.transcribe)
+    return llm, Account(lake.storage, spec.run, "transcribe", theirs, budget)
 
 
 @contextlib.contextmanager

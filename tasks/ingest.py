@@ -62,6 +62,9 @@ def _settings(
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    if settings.transcribe.enabled:
+        speech = settings.transcribe
+        account.check(settings.llm.serving_speech(speech), [speech.model], max_spend)
     return settings
 
 
@@ -122,7 +125,12 @@ class Session:
         plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
         for line in plan_lines(plan, _LISTED):
             progress.report("note", label=line)
-        for stage in ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()), "summarize", "embed"):
+        recipes = self._context.recipes
+        progress.report("planned", "partition", len(plan.work))
+        if recipes.transcribe:
+            spoken = sum(recipes.transcribes(work.media_type) for work in plan.work)
+            progress.report("planned", recipes.transcribe.stage, spoken)
+        for stage in ("chunk", *(("tag",) if recipes.tag else ()), "summarize", "embed"):
             progress.report("planned", stage, len(plan.work))
         return plan
 
@@ -225,8 +233,8 @@ def preview(
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
 ) -> tuple[Plan, Release, Estimate | None]:
-    """The plan, the release it starts from and what a model's summaries would cost, without changing anything; the
-    lake need not exist yet."""
+    """The plan, the release it starts from and what a model's answers would cost, without changing anything; the lake
+    need not exist yet."""
     settings = _settings(lake, profile, spaces)
     try:
         opened: Lake | None = open_lake(settings.lake)
@@ -240,7 +248,7 @@ def preview(
     with run_scratch(), Workers(settings.limits) as workers:
         found = recipes.resolve(settings)
         plan = _plan(sources, options, opened, found, workers)
-        cost = _estimate(plan, opened, found, workers) if settings.profile == "openai" else None
+        cost = _estimate(plan, opened, found, workers) if settings.asks_endpoint else None
     return plan, current_release(opened.storage) if opened else NO_RELEASE, cost
 
 

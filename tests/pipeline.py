@@ -91,7 +91,7 @@ def ingest_planned(
         plan = session.plan()
         done = []
         for shard in make_shards(plan.work):
-            for step in (shards.partition, shards.chunk, shards.tag, shards.summarize, shards.embed):
+            for step in (shards.partition, shards.transcribe, shards.chunk, shards.tag, shards.summarize, shards.embed):
                 shard = step(session.spec, shard)
             done.append(shard)
         return plan, session.publish(plan, done)

@@ -16,21 +16,19 @@ import copy
 import dataclasses
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tasks.llm import dialect, reply
+from tasks.llm import exchange
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError, StoppedError
-from tasks.llm.request import Request, to_openai
+from tasks.llm.exchange import Asked, Exchange
 from tasks.llm.responses import Response, Responses
-from tasks.llm.spend import Reserve, Settle, Spend, rough_tokens, unlimited
+from tasks.llm.spend import Reserve, Settle, Spend, most_tokens, rough_tokens, unlimited
 from tasks.llm.transport import Endpoint, Failure, Reply, Transport
 
 if TYPE_CHECKING:
     from tasks.llm.pacer import Pacer, Permit
 
 __all__ = ["Client", "Counts", "Endpoint", "Reserve", "Retries", "Spend"]
-
-_PATH = "/chat/completions"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,9 +53,10 @@ class Counts:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Job:
     key: str
-    request: Request
+    request: Asked
     owner: str
     prompt: int  # its tokens, estimated
+    how: Exchange
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,8 +79,8 @@ class Client:
         pacer: Pacer,
         on_spend: Callable[[Spend], None],
         *,
-        tokens: Callable[[Request], int] = rough_tokens,
-        expected: Callable[[Request], int] | None = None,
+        tokens: Callable[[Asked], int] = rough_tokens,
+        expected: Callable[[Asked], int] = most_tokens,
         reserve: Reserve = unlimited,
         retries: Retries | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -93,11 +92,11 @@ class Client:
         self._pacer = pacer
         self._on_spend = on_spend
         self._tokens = tokens
-        self._expected = expected or (lambda request: request.sampling.max_tokens)
+        self._expected = expected
         self._reserve = reserve
         self._retries = retries or Retries()
         self._sleep = sleep
-        self._dialects: dict[str, dialect.Dialect] = {}
+        self._dialects: dict[tuple[str, str], Any] = {}  # by address and model
         self._shared: dict[str, _Shared] = {}
         self._given_up = 0
         self._stopped: LlmError | None = None
@@ -107,7 +106,7 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._endpoint.host})"
 
-    async def answer(self, request: Request, owner: str = "") -> Response:
+    async def answer(self, request: Asked, owner: str = "") -> Response:
         """The answer to a request: kept, shared with whoever asks the same now, or asked for.
 
         A model's refusal and an answer that was cut are answers. Raises LlmError where there is none.
@@ -119,7 +118,7 @@ class Client:
             if kept is not None:
                 self.counts.reused += 1
                 return kept
-            job = _Job(key, request, owner, self._tokens(request))
+            job = _Job(key, request, owner, self._tokens(request), exchange.of(request))
             shared = self._shared[key] = _Shared(asyncio.create_task(self._fetch(job)))
         else:
             self.counts.joined += 1
@@ -148,20 +147,20 @@ class Client:
         await self._transport.close()
 
     async def _fetch(self, job: _Job) -> Response:
-        model = job.request.model
+        learnt = (job.how.path, job.request.model)
         failed = limited = 0
         while True:
-            spoken = self._dialects.get(model) or dialect.of(self._endpoint.base_url)
+            spoken = self._dialects.get(learnt) or job.how.begin(self._endpoint.base_url)
             outcome = await self._attempt(job, spoken, retry=failed + limited > 0)
             if isinstance(outcome, Response):
                 self._given_up = 0
                 return outcome
             if outcome.status in (400, 422):
-                if self._dialects.get(model, spoken) != spoken:
+                if self._dialects.get(learnt, spoken) != spoken:
                     continue  # others have learnt meanwhile
                 other = spoken.after(outcome.said, job.request)
                 if other is not None:
-                    self._dialects[model] = other
+                    self._dialects[learnt] = other
                     continue
             if outcome.limited:
                 limited += 1
@@ -171,11 +170,12 @@ class Client:
                 raise self._given(outcome)
             await self._pause(outcome, failed + limited)
 
-    async def _attempt(self, job: _Job, spoken: dialect.Dialect, retry: bool) -> Response | Failure:
+    async def _attempt(self, job: _Job, spoken: Any, retry: bool) -> Response | Failure:
         async with self._turn(job, retry) as (permit, settle):
             self.counts.sent += 1
             # The body is made now and not before: thousands of pictures may wait for their turn.
-            outcome = await self._transport.send(_PATH, spoken.spoken(to_openai(job.request)))
+            body, files = job.how.body(job.request, spoken)
+            outcome = await self._transport.send(job.how.path, body, files, job.how.patience(job.request))
             permit.learn(outcome.headers)
             if isinstance(outcome, Reply):
                 found = self._received(job, outcome.raw, permit, settle)
@@ -196,16 +196,16 @@ class Client:
     def _received(self, job: _Job, raw: bytes, permit: Permit, settle: Settle) -> Response | Failure:
         """A reply was paid for: keep it, put it down, and only then see what it is worth."""
         try:
-            response = reply.read(job.key, job.request, raw, job.prompt)
+            response = job.how.read(job.key, job.request, raw, job.prompt)
         except ValueError as error:
             permit.settle(job.prompt)
-            self._paid(job, (job.prompt, 0, 0), settle)  # billed, and nobody says how much
+            self._paid(job, (job.prompt, 0, 0), settle, b"")  # billed, and nobody says how much
             return Failure(EndpointError(f"{self._endpoint.host} gave {error}", "check llm.base_url"), retry=True)
         permit.settle(response.prompt_tokens + response.completion_tokens)
-        empty = not response.text.strip() and not response.refusal and not response.cut
+        empty = not (response.text.strip() or response.refusal or response.cut or job.how.wordless)
         try:
             kept = response if empty else self._responses.put(response)
-            self._paid(job, (response.prompt_tokens, response.completion_tokens, response.cached_tokens), settle)
+            self._paid(job, (response.prompt_tokens, response.completion_tokens, response.cached_tokens), settle, raw)
         except Exception as error:
             self.stop(StoppedError(f"answers cannot be kept: {error}"))  # whatever else is sent would be lost as well
             raise
@@ -215,8 +215,8 @@ class Client:
             return Failure(RefusedError(f"{self._endpoint.host} filtered the answer"))
         return Failure(EmptyAnswerError(f"{job.request.model} gave an empty answer"), retry=True)
 
-    def _paid(self, job: _Job, used: tuple[int, int, int], settle: Settle) -> None:
-        spend = Spend(job.key, job.owner, job.request.model, *used)
+    def _paid(self, job: _Job, used: tuple[int, int, int], settle: Settle, raw: bytes) -> None:
+        spend = Spend(job.key, job.owner, job.request.model, *used, *job.how.billed(job.request, raw), job.how.stage)
         settle(spend)
         self._on_spend(spend)
 

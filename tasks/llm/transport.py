@@ -30,7 +30,9 @@ from tasks.llm.errors import (
 
 if TYPE_CHECKING:
     import openai
+    from openai._types import RequestOptions
 
+Files = Mapping[str, tuple[str, bytes, str]]  # of a form: field -> name, bytes, media type
 OPENAI = "https://api.openai.com/v1"
 LONGEST_WAIT_SECONDS = 900.0  # an endpoint that asks for more has no room for this run
 _NO_KEY = "none"  # the openai package wants one; endpoints on one's own machine ask for none
@@ -90,20 +92,26 @@ class Transport:
         self._endpoint = endpoint
         self._client: openai.AsyncOpenAI | None = None
 
-    async def send(self, path: str, body: Mapping[str, Any]) -> Reply | Failure:
+    async def send(
+        self, path: str, body: Mapping[str, Any], files: Files | None = None, patience: float = 0.0
+    ) -> Reply | Failure:
+        """As JSON; with `files` as a form. `patience` are seconds to wait beyond the endpoint's time limit."""
         import httpx2
         import openai
 
         client = self._opened()
+        limit = self._endpoint.timeout_seconds + patience
+        options: RequestOptions = {"timeout": limit}
+        if files is not None:
+            options["headers"] = {"Content-Type": "multipart/form-data"}
         try:
-            async with asyncio.timeout(self._endpoint.timeout_seconds):  # httpx's own is per read, and a trickle passes
-                response = await client.post(path, body=body, cast_to=httpx2.Response)
+            async with asyncio.timeout(limit):  # httpx's own is per read, and a trickle passes
+                response = await client.post(path, body=body, files=files, options=options, cast_to=httpx2.Response)
             return Reply(self._clean(response.content), response.headers)
         except openai.APIStatusError as error:
             found = self._status(error.response, error.body, error.code, error.message)
         except (TimeoutError, openai.APITimeoutError):
-            seconds = f"{self._endpoint.timeout_seconds:g}"
-            found = self._again(f"did not answer within {seconds} seconds", overloaded=True)
+            found = self._again(f"did not answer within {limit:g} seconds", overloaded=True)
         except (openai.APIConnectionError, httpx2.TransportError) as error:
             found = self._again(f"cannot be reached: {error.__cause__ or error}", overloaded=True)
         except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:

@@ -180,7 +180,7 @@ def _warnings(shards: Sequence[Shard]) -> list[str]:
         for shard in shards
         for state in shard.documents
         for ref in state.refs
-        if ref.stage == "partition"
+        if ref.stage in ("partition", "transcribe")
         for warning in ref.info.warnings
     ]
 

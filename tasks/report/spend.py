@@ -28,10 +28,22 @@ class Spending(BaseModel):
     unpriced: int = 0
 
 
+class SpeechEstimate(BaseModel):
+    """What there is to transcribe, at most, in the recordings whose length is known; the `unknown` ones come on top."""
+
+    recordings: int = 0
+    unknown: int = 0
+    minutes: float = 0.0
+    calls: int = 0
+    dollars: float | None = 0.0
+
+
 class Estimate(BaseModel):
     """What a run would ask about the `documents` whose chunks are known, if each answer took all that it may.
 
     The `unknown` documents are not read yet, and come on top. `dollars` is None where a model has no known price.
+    `speech` is there where recordings are transcribed, and in none of the other figures; `summaries` says
+    whether a model writes those.
     """
 
     documents: int = 0
@@ -40,6 +52,8 @@ class Estimate(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     dollars: float | None = 0.0
+    speech: SpeechEstimate | None = None
+    summaries: bool = True
 
 
 def totals(rows: Iterable[SpendRow]) -> list[Spending]:
@@ -73,8 +87,28 @@ def spend_line(spending: Sequence[Spending]) -> str:
     )
 
 
-def estimate_line(estimate: Estimate) -> str:
-    money = "an unknown price" if estimate.dollars is None else f"${estimate.dollars:.4f}"
+def _speech_line(estimate: SpeechEstimate) -> str:
+    line = (
+        f"transcripts: {estimate.calls:,} calls for {estimate.recordings:,} recordings of {estimate.minutes:,.1f} "
+        f"minutes, at most {_money(estimate.dollars)}"
+    )
+    return line + (f"; {estimate.unknown:,} recordings are not read yet and come on top" if estimate.unknown else "")
+
+
+def _money(dollars: float | None) -> str:
+    return "an unknown price" if dollars is None else f"${dollars:.4f}"
+
+
+def estimate_lines(estimate: Estimate | None) -> list[str]:
+    """What a preview shows of it."""
+    if estimate is None:
+        return []
+    speech = [_speech_line(estimate.speech)] if estimate.speech else []
+    return [*speech, *([_summary_line(estimate)] if estimate.summaries else [])]
+
+
+def _summary_line(estimate: Estimate) -> str:
+    money = _money(estimate.dollars)
     line = (
         f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} tokens "
         f"to the model and at most {estimate.completion_tokens:,} from it, at most {money}"
