@@ -1,7 +1,8 @@
 """Speech as chunks of text: the segments of a recording in, packed into passages that stay together, out.
 
-A passage ends between two segments: where the next one would not fit, at a long pause, or at any pause once it is long
-enough. A segment that is too long by itself is cut at its sentences, and each part keeps the segment's time.
+A passage ends between two segments: where the next one would not fit, at a long pause, at any pause once it is long
+enough, and in any case at a silence. A segment that is too long by itself is cut at its sentences, and each part keeps
+the segment's time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tasks.settings import ChunkSettings
 
 _LONG_PAUSE = 2.0  # seconds; who speaks on after it has something new to say
 _PAUSE = 0.5
+_SILENCE = 10.0  # a passage with so much of it would be found at a time that says little
 _CONTEXT = "Speech, "
 
 
@@ -43,7 +45,8 @@ def passages(
         tokens_of = tokens.count(text) + 1  # 1: what joining can cost
         last = found[-1] if found else None
         gap = start - last.end if last else 0.0
-        ended = (size >= soft and gap >= _PAUSE) or (size >= settings.combine_under_tokens and gap >= _LONG_PAUSE)
+        wanted = soft if gap < _LONG_PAUSE else settings.combine_under_tokens if gap < _SILENCE else 0
+        ended = gap >= _PAUSE and size >= wanted
         if last is None or ended or size + tokens_of > settings.max_tokens:
             found.append(Passage(text, start, end))
             size = tokens_of

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _CLOSING = re.compile(r"[.,;:!?…。，；：！？、)\]”’\"']*")
 _OPENING = re.compile(r"^[\s.,;:!?…。，；：！？、)\]”’]+")
-_WORDS_PER_SECOND = 10  # more than anybody says: how much of a text can lie in the overlap
+_WORDS_PER_SECOND = 4.0  # at least so many may lie in the overlap, and twice as many as the text has elsewhere
 _FEWEST_LETTERS = 4  # that two texts share by no accident
 
 
@@ -58,7 +58,10 @@ def joined(windows: Sequence[Heard]) -> list[Segment]:
         fresh = list(window.segments)
         if before is not None and before.segments and fresh and window.lead > 0:
             own = found[len(found) - len(before.segments) :]
-            kept, fresh = _at_border(own, fresh, window.start, before.end)
+            most = math.ceil(
+                max(_WORDS_PER_SECOND, 2 * max(_pace(before), _pace(window))) * (before.end - window.start)
+            )
+            kept, fresh = _at_border(own, fresh, window.start, before.end, most)
             found[len(found) - len(own) :] = kept
             window = dataclasses.replace(window, segments=tuple(fresh))
         found += fresh
@@ -67,10 +70,9 @@ def joined(windows: Sequence[Heard]) -> list[Segment]:
 
 
 def _at_border(
-    left: Sequence[Segment], right: Sequence[Segment], start: float, end: float
+    left: Sequence[Segment], right: Sequence[Segment], start: float, end: float, most: int
 ) -> tuple[list[Segment], list[Segment]]:
-    """What is kept of the segments before and after the overlap from `start` to `end`."""
-    most = math.ceil((end - start) * _WORDS_PER_SECOND)
+    """What is kept of the segments before and after the overlap from `start` to `end`, in which are `most` words."""
     tail = [word for word in _words(left) if left[word.segment].end >= start][-most:]
     head = [word for word in _words(right) if right[word.segment].start <= end][:most]
     match = difflib.SequenceMatcher(
@@ -96,6 +98,11 @@ def _at_border(
     kept[-1] = dataclasses.replace(kept[-1], end=min(kept[-1].end, border))
     went_on = [dataclasses.replace(first, text=rest, start=min(max(first.start, border), first.end))] if rest else []
     return kept, [*went_on, *right[goes_on.segment + 1 :]]
+
+
+def _pace(window: Heard) -> float:
+    """Words per second of what was heard."""
+    return len(_words(window.segments)) / max(1.0, window.end - window.start)
 
 
 def _words(segments: Sequence[Segment]) -> list[_Word]:

@@ -24,6 +24,7 @@ _LEAST = 0.12  # seconds of a tone that are noticed at all
 _WHOLE = 0.3  # and that are understood
 _PAUSE = 0.5  # ends a segment
 _LOUD = 0.02
+_BINS = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def hear(samples: np.ndarray, rate: int) -> list[Word]:
     """The words of a sound, in order."""
     size = round(_FRAME * rate)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(size), n=8192, axis=1))
-    pitches = spectrum.argmax(axis=1) * rate / 8192
+    spectrum = np.abs(np.fft.rfft(frames * np.hanning(size), n=_BINS, axis=1))
+    pitches = spectrum.argmax(axis=1) * rate / _BINS
     loud = np.sqrt((frames**2).mean(axis=1)) > _LOUD
     places = np.round((pitches - _LOW) / _STEP).astype(int)
     known = loud & (places >= 0) & (places < len(WORDS)) & (np.abs(pitches - _LOW - places * _STEP) < _STEP / 3)
