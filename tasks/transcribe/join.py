@@ -7,7 +7,6 @@ both agree on tell where the one ends and the other goes on; where there are non
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3040-\u30f
 _CLOSING = re.compile(r"[.,;:!?…。，；：！？、)\]”’\"']*")
 _OPENING = re.compile(r"^[\s.,;:!?…。，；：！？、)\]”’]+")
 _WORDS_PER_SECOND = 4.0  # at least so many may lie in the overlap, and twice as many as the text has elsewhere
+_UNEXPECTED = 1.5  # words that a run may be longer for each that the overlap would have too many or too few
 _FEWEST_LETTERS = 4  # that two texts share by no accident
 
 
@@ -58,10 +58,8 @@ def joined(windows: Sequence[Heard]) -> list[Segment]:
         fresh = list(window.segments)
         if before is not None and before.segments and fresh and window.lead > 0:
             own = found[len(found) - len(before.segments) :]
-            most = math.ceil(
-                max(_WORDS_PER_SECOND, 2 * max(_pace(before), _pace(window))) * (before.end - window.start)
-            )
-            kept, fresh = _at_border(own, fresh, window.start, before.end, most)
+            words = (before.end - window.start) * (_pace(before) + _pace(window)) / 2
+            kept, fresh = _at_border(own, fresh, window.start, before.end, words)
             found[len(found) - len(own) :] = kept
             window = dataclasses.replace(window, segments=tuple(fresh))
         found += fresh
@@ -70,24 +68,22 @@ def joined(windows: Sequence[Heard]) -> list[Segment]:
 
 
 def _at_border(
-    left: Sequence[Segment], right: Sequence[Segment], start: float, end: float, most: int
+    left: Sequence[Segment], right: Sequence[Segment], start: float, end: float, expected: float
 ) -> tuple[list[Segment], list[Segment]]:
-    """What is kept of the segments before and after the overlap from `start` to `end`, in which are `most` words."""
+    """What is kept of the segments before and after an overlap from `start` to `end`, of about `expected` words."""
+    most = math.ceil(max(_WORDS_PER_SECOND * (end - start), 2 * expected))
     tail = [word for word in _words(left) if left[word.segment].end >= start][-most:]
     head = [word for word in _words(right) if right[word.segment].start <= end][:most]
-    match = difflib.SequenceMatcher(
-        None, [word.text for word in tail], [word.text for word in head], autojunk=False
-    ).find_longest_match()
-    shared = head[match.b : match.b + match.size]
     middle = (start + end) / 2
-    if sum(len(word.text.encode()) for word in shared) < _FEWEST_LETTERS:
+    shared = _shared([word.text for word in tail], [word.text for word in head], expected)
+    if shared is None:
         return (
             [one if one.exact else dataclasses.replace(one, end=min(one.end, middle)) for one in left
              if not one.exact or (one.start + one.end) / 2 < middle],
             [one if one.exact else dataclasses.replace(one, start=max(one.start, middle)) for one in right
              if not one.exact or (one.start + one.end) / 2 >= middle],
         )  # fmt: skip
-    last, goes_on = tail[match.a + match.size - 1], shared[-1]
+    last, goes_on = tail[shared[0]], head[shared[1]]
     kept = list(left[: last.segment + 1])
     text = kept[-1].text
     closing = _CLOSING.match(text, last.end)
@@ -98,6 +94,28 @@ def _at_border(
     kept[-1] = dataclasses.replace(kept[-1], end=min(kept[-1].end, border))
     went_on = [dataclasses.replace(first, text=rest, start=min(max(first.start, border), first.end))] if rest else []
     return kept, [*went_on, *right[goes_on.segment + 1 :]]
+
+
+def _shared(tail: Sequence[str], head: Sequence[str], expected: float) -> tuple[int, int] | None:
+    """The places of the last word that both have, by their best common run of words; None where there is none.
+
+    Where somebody repeats himself there are several. The best is long, leaves little between itself and the borders,
+    and makes the overlap about as many words as are expected.
+    """
+    best: tuple[float, int, int] | None = None
+    runs = [[0] * (len(head) + 1) for _ in range(len(tail) + 1)]  # length of the run that ends there
+    for at, word in enumerate(tail):
+        for place, other in enumerate(head):
+            if word != other:
+                continue
+            size = runs[at + 1][place + 1] = runs[at][place] + 1
+            if sum(len(each.encode()) for each in head[place + 1 - size : place + 1]) < _FEWEST_LETTERS:
+                continue
+            beside = len(tail) - 1 - at + place + 1 - size
+            score = size - beside - _UNEXPECTED * abs(size + beside - expected)
+            if best is None or score > best[0]:
+                best = (score, at, place)
+    return None if best is None else best[1:]
 
 
 def _pace(window: Heard) -> float:
