@@ -15,7 +15,6 @@ from decimal import Decimal
 from tasks.errors import UsageError
 from tasks.llm.client import Client, Endpoint
 from tasks.llm.errors import StoppedError
-from tasks.llm.exchange import Asked
 from tasks.llm.ledger import Budget, Ledger
 from tasks.llm.pacer import Pacer, RateLimits
 from tasks.llm.prices import Usage, by_time, of_sound, price, priced
@@ -26,6 +25,7 @@ from tasks.llm.speech import Speech
 from tasks.llm.spend import Settle, Spend, most_tokens
 from tasks.llm.tokens import prompt_tokens
 from tasks.llm.transport import OPENAI
+from tasks.llm.wire import Asked
 from tasks.settings import LlmSettings
 from tasks.storage import Storage
 

@@ -18,12 +18,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from tasks.llm import exchange
+from tasks.llm import wire
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError, StoppedError
-from tasks.llm.exchange import Asked, Exchange
 from tasks.llm.responses import Response, Responses
 from tasks.llm.spend import Reserve, Settle, Spend, most_tokens, rough_tokens, unlimited
 from tasks.llm.transport import Endpoint, Failure, Reply, Transport
+from tasks.llm.wire import Asked, Wire
 
 if TYPE_CHECKING:
     from tasks.llm.pacer import Pacer, Permit
@@ -56,7 +56,7 @@ class _Job:
     request: Asked
     owner: str
     prompt: int  # its tokens, estimated
-    how: Exchange
+    how: Wire
 
 
 @dataclasses.dataclass(slots=True)
@@ -118,7 +118,7 @@ class Client:
             if kept is not None:
                 self.counts.reused += 1
                 return kept
-            job = _Job(key, request, owner, self._tokens(request), exchange.of(request))
+            job = _Job(key, request, owner, self._tokens(request), wire.of(request))
             shared = self._shared[key] = _Shared(asyncio.create_task(self._fetch(job)))
         else:
             self.counts.joined += 1

@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 
-from tasks.llm.exchange import Asked
 from tasks.llm.request import Picture, Text
 from tasks.llm.speech import Speech
+from tasks.llm.wire import Asked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

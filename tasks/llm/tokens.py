@@ -15,9 +15,9 @@ import re
 import orjson
 
 from tasks import tokens
-from tasks.llm.exchange import Asked
 from tasks.llm.request import Picture, Request
 from tasks.llm.speech import Speech
+from tasks.llm.wire import Asked
 
 _PER_MESSAGE, _PER_REPLY, _PER_SCHEMA = 4, 3, 16  # the chat format around messages, the answer's start and a schema
 

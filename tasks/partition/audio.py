@@ -1,4 +1,4 @@
-"""Recordings as elements: one, with the raw bytes, and what the file says about itself. Nothing is transcribed."""
+"""Recordings as elements: one, with the raw bytes, and what the file says about itself."""
 
 from __future__ import annotations
 

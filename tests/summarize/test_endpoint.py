@@ -17,13 +17,13 @@ from pydantic import SecretStr
 
 from tasks.llm.client import Client, Endpoint, Retries, Spend
 from tasks.llm.errors import BudgetReachedError
-from tasks.llm.exchange import Asked
 from tasks.llm.ledger import Budget, Ledger, Spent, read_ledger
 from tasks.llm.pacer import Pacer, RateLimits
 from tasks.llm.prices import Usage, price
 from tasks.llm.responses import Responses
 from tasks.llm.spend import most_tokens
 from tasks.llm.tokens import prompt_tokens
+from tasks.llm.wire import Asked
 from tasks.rows import ChunkRow, SummaryRow, from_table
 from tasks.settings import Price, Settings
 from tasks.stage import StageOutput

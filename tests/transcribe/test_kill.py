@@ -28,8 +28,8 @@ from tests.llm import spoken
 from tests.llm.endpoint import Behaviour, FakeEndpoint
 
 _IN_FLIGHT = 3
-_WINDOWS = 40
-_KILLS = 6
+_WINDOWS = 24
+_KILLS = 4
 _SETTINGS = TranscribeSettings(model="hearer", window_seconds=10.0)
 
 

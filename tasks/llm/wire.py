@@ -1,6 +1,6 @@
 """How each kind of question travels: its address, its body, what it takes of an endpoint, and how its reply is read.
 
-    how = exchange.of(request)
+    how = wire.of(request)
     outcome = await transport.send(how.path, *how.body(request, how.begin(base_url)))
 
 The client sends, retries and keeps; what differs between the endpoint's services is here.
@@ -22,7 +22,7 @@ Asked = Request | Speech
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Exchange:
+class Wire:
     """`begin` gives the dialect that is spoken first, whose `after` learns from refusals. `stage` is what the cost is
     put down under, if not the account's own. `billed` tells seconds and tokens of sound of a reply (b"": unreadable).
     """
@@ -37,7 +37,7 @@ class Exchange:
     billed: Callable[[Any, bytes], tuple[float, int]] = lambda request, raw: (0.0, 0)
 
 
-def of(request: Asked) -> Exchange:
+def of(request: Asked) -> Wire:
     return _SPEECH if isinstance(request, Speech) else _CHAT
 
 
@@ -50,8 +50,8 @@ def _speech_body(request: Speech, spoken: speech.Spoken) -> tuple[Mapping[str, A
     return speech.fields(request, spoken), {"file": file}
 
 
-_CHAT = Exchange("/chat/completions", dialect.of, _chat_body, reply.read)
-_SPEECH = Exchange(
+_CHAT = Wire("/chat/completions", dialect.of, _chat_body, reply.read)
+_SPEECH = Wire(
     "/audio/transcriptions",
     lambda base_url: speech.Spoken(),
     _speech_body,
