@@ -83,7 +83,7 @@ def _forecast(
         print("no model is asked: nothing to pay")
     if found.estimate is not None:
         _print_estimate(found.estimate, "")
-        if found.estimate.unknown:
+        if found.estimate.unknown and not read:
             terminal.note("  → --read reads them first, on this machine: nothing is published, and no model is asked")
     if found.restage_estimate is not None and found.restage_estimate.documents + found.restage_estimate.unknown:
         _print_estimate(found.restage_estimate, "with --restage: ")
@@ -94,11 +94,14 @@ def _print_estimate(estimate: Estimate, label: str) -> None:
     from tasks.report.spend import estimate_line
 
     if estimate.lines:
+        sound = any(line.minutes for line in estimate.lines)
         rows = [
-            (line.stage, line.model, line.kind, line.calls, line.prompt_tokens, line.completion_tokens, line.dollars)
+            (line.stage, line.model, line.kind, line.calls, line.prompt_tokens, line.completion_tokens)
+            + (line.minutes,) * sound
+            + (line.dollars,)
             for line in estimate.lines
         ]
-        _print_table(_FORECAST, rows)
+        _print_table((*_FORECAST[:-1], *("minutes",) * sound, _FORECAST[-1]), rows)
     print(label + estimate_line(estimate))
 
 

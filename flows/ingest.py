@@ -1,4 +1,4 @@
-"""ingest: sources → plan → partition → chunk → (tag) → summarize → embed → publish
+"""ingest: sources → plan → partition → (transcribe) → chunk → (tag) → summarize → embed → publish
 
     bindery ingest SOURCE...                        # this flow in this process, on Prefect's embedded server
     prefect deployment run ingest/ingest -p sources='["/data/reports"]'
@@ -116,9 +116,13 @@ def ingest(
 
 
 def _chunked(spec: RunSpec, shard: Shard) -> list[PrefectFuture[Shard]]:
-    parts = steps.partition.submit(spec, shard)
-    chunks = steps.chunk.submit(spec, parts)  # type: ignore[call-overload]  # a future is its result
-    return [parts, chunks, *([steps.tag.submit(spec, chunks)] if spec.settings.tag.enabled else [])]
+    made = [steps.partition.submit(spec, shard)]
+    if spec.settings.transcribe.enabled:
+        made.append(steps.transcribe.submit(spec, made[-1]))  # type: ignore[call-overload]  # a future is its result
+    made.append(steps.chunk.submit(spec, made[-1]))  # type: ignore[call-overload]
+    if spec.settings.tag.enabled:
+        made.append(steps.tag.submit(spec, made[-1]))  # type: ignore[call-overload]
+    return made
 
 
 def _embedded(

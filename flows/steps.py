@@ -21,6 +21,12 @@ def partition(spec: RunSpec, shard: Shard) -> Shard:
     return shards.partition(spec, shard)
 
 
+@task(task_run_name="transcribe-{shard.number}", cache_policy=NO_CACHE, persist_result=False)
+def transcribe(spec: RunSpec, shard: Shard) -> Shard:
+    """What is said in recordings, by an endpoint; runs where transcripts are asked for."""
+    return shards.transcribe(spec, shard)
+
+
 @task(task_run_name="chunk-{shard.number}", cache_policy=NO_CACHE, persist_result=False)
 def chunk(spec: RunSpec, shard: Shard) -> Shard:
     """Elements to chunks: text runs, tables, pictures, recordings."""

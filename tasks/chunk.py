@@ -2,7 +2,8 @@
 
 Tables, pictures and recordings are chunks of their own; a long recording is one for each window of time. Text runs are
 cut by unstructured's `chunk_by_title`, in o200k tokens, after over-long elements were cut at sentences. Headers,
-footers and page numbers are left out, unless there is nothing else.
+footers and page numbers are left out, unless there is nothing else. What is said in recordings, where it is known, are
+chunks of text with their times.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tasks import recordings, stage, tables, tokens
+from tasks import recordings, speech, stage, tables, tokens
 from tasks.headings import contexts
 from tasks.losses import characters, kept
-from tasks.rows import ChunkRow, ElementRow, Kind, Origin, content_id, digest, from_table, to_table
+from tasks.rows import ChunkRow, ElementRow, Kind, Origin, SegmentRow, content_id, digest, from_table, to_table
 from tasks.sentences import sentences
 from tasks.settings import ChunkSettings, Settings
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
@@ -53,6 +54,7 @@ class _Draft:
     text: str
     elements: tuple[ElementRow, ...]
     html: str | None = None
+    context: str = ""  # beyond its element's
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,40 +67,57 @@ class _Run:
 
 
 def chunk_elements(
-    doc_id: str, elements: Sequence[ElementRow], info: StageInfo, settings: ChunkSettings
+    doc_id: str,
+    elements: Sequence[ElementRow],
+    info: StageInfo,
+    settings: ChunkSettings,
+    said: Sequence[SegmentRow] = (),
 ) -> StageOutput:
     """The chunks of one document in reading order."""
     rows = [row for row in elements if row.category not in _FURNITURE]
     if not any(row.text.strip() or row.media for row in rows):
         rows = list(elements)
-    drafts = [*_own_chunks(rows, info.title, settings), *_text_chunks(rows, settings)]
+    drafts = [
+        *_own_chunks(rows, info.title, settings), *_text_chunks(rows, settings), *_speech_chunks(rows, said, settings)
+    ]  # fmt: skip
     drafts.sort(key=lambda draft: draft.first)  # stable: the parts of one element stay in order
     context = contexts(info.title, rows)
     seen: collections.Counter[str] = collections.Counter()
     chunks: list[ChunkRow] = []
     for draft in drafts:
-        chunk = _row(doc_id, draft, context[draft.first])
+        chunk = _row(doc_id, draft, " > ".join(filter(None, (context[draft.first], draft.context))))
         occurrence = seen[chunk.chunk_id]
         seen[chunk.chunk_id] += 1
         chunk_id = content_id(chunk.chunk_id, occurrence) if occurrence else chunk.chunk_id
         chunks.append(dataclasses.replace(chunk, chunk_id=chunk_id, ordinal=len(chunks)))
     counts = dict(sorted(collections.Counter[str](chunk.kind for chunk in chunks).items()))
-    held = characters(row.text for row in rows)
+    held = characters([*(row.text for row in rows), *(segment.text for segment in said)])
     counts |= {"characters_elements": held.total(), "characters_chunks": kept(held, (chunk.text for chunk in chunks))}
     out = StageInfo(title=info.title, pages=info.pages, characters=info.characters, counts=counts)
     return StageOutput(to_table(chunks, ChunkRow), digest(chunks, out), out)
 
 
 def chunk_document(
-    storage: Storage, doc_id: str, partition: StageRef, recipe: Recipe, settings: ChunkSettings
+    storage: Storage,
+    doc_id: str,
+    partition: StageRef,
+    recipe: Recipe,
+    settings: ChunkSettings,
+    transcript: StageRef | None = None,
 ) -> StageRef:
-    """The stage file of chunks for a partitioned document. The id is an input of its own: it is part of every row."""
+    """The stage file of chunks for a partitioned document, and for what is said in it."""
 
     def compute(key: str) -> StageOutput:
         elements = from_table(stage.load(storage, partition), ElementRow)
-        return chunk_elements(doc_id, elements, partition.info, settings)
+        said = from_table(stage.load(storage, transcript), SegmentRow) if transcript else []
+        return chunk_elements(doc_id, elements, partition.info, settings, said)
 
-    return stage.run(storage, recipe, (doc_id, partition.digest), compute)
+    return stage.run(storage, recipe, chunk_inputs(doc_id, partition, transcript), compute)
+
+
+def chunk_inputs(doc_id: str, partition: StageRef, transcript: StageRef | None) -> tuple[str, ...]:
+    """What the chunks depend on. The id is an input of its own: it is part of every row."""
+    return (doc_id, partition.digest, transcript.digest) if transcript else (doc_id, partition.digest)
 
 
 def _kind(row: ElementRow) -> Kind:
@@ -144,6 +163,18 @@ def _text_chunks(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterato
     runs = _merged(_by_title(_pieces(rows, settings), settings), settings)
     for run in runs:
         yield _Draft(run.indexes[0], "text", run.text, tuple(rows[index] for index in run.indexes))
+
+
+def _speech_chunks(rows: Sequence[ElementRow], said: Sequence[SegmentRow], settings: ChunkSettings) -> Iterator[_Draft]:
+    """Of each recording. They hold no medium: a space that embeds sound does so once, by the recording's windows."""
+    for index, row in enumerate(rows):
+        own = [segment for segment in said if segment.element == row.ordinal]
+        for passage in speech.passages(own, settings, cut_text):
+            words = dataclasses.replace(
+                row, text=passage.text, media=None, media_type=None, origin="speech",
+                time_start=passage.start, time_end=passage.end,
+            )  # fmt: skip
+            yield _Draft(index, "text", passage.text, (words,), context=passage.context)
 
 
 def _pieces(rows: Sequence[ElementRow], settings: ChunkSettings) -> Iterator[tuple[int, bool, str]]:
@@ -271,5 +302,5 @@ def _pages(row: ElementRow) -> tuple[int, ...]:
 
 def _origin(origins: Iterable[Origin]) -> Origin:
     """The least certain of the origins of a chunk's words."""
-    order: tuple[Origin, ...] = ("native", "text-layer", "metadata", "ocr")
+    order: tuple[Origin, ...] = ("native", "text-layer", "metadata", "ocr", "speech")
     return max(origins, key=order.index)

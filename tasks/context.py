@@ -20,6 +20,7 @@ from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
 from tasks.llm.account import Account
+from tasks.llm.key import speech_settings
 from tasks.llm.ledger import Budget
 from tasks.recipes import Recipes
 from tasks.settings import Lane, Settings
@@ -42,25 +43,31 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile, where the run asks."""
+    """Where the run asks: `llm` is there in the openai profile, `speech` where recordings are transcribed; the same,
+    unless by another endpoint."""
 
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
     llm: Account | None = None
+    speech: Account | None = None
+
+    @property
+    def accounts(self) -> list[Account]:
+        return list({id(each): each for each in (self.llm, self.speech) if each is not None}.values())
 
     def stop(self) -> None:
         """End what is going on for the run, soon."""
-        if self.llm is not None:
-            self.llm.stop()
+        for each in self.accounts:
+            each.stop()
         self.workers.close()
 
     def close(self) -> None:
         """End it, and keep the answers that are on their way."""
         self.stop()
-        if self.llm is not None:
-            self.llm.close()
+        for each in self.accounts:
+            each.close()
 
 
 class RunEndedError(BinderyError):
@@ -86,14 +93,24 @@ def context_of(spec: RunSpec) -> Context:
                 lake,
                 recipes.resolve(spec.settings, spec.capabilities),
                 Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" and spec.asks else None,
+                *_accounts(spec, lake),
             )
         return _open[spec.run]
 
 
-def _account(spec: RunSpec, lake: Lake) -> Account:
-    budget = Budget(spec.max_spend, spec.max_tokens)
-    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget, spec.lane == "batch")
+def _accounts(spec: RunSpec, lake: Lake) -> tuple[Account | None, Account | None]:
+    """For chat and for speech: one with its pacers where they are the same endpoint's, and one budget in any case."""
+    settings, budget = spec.settings, Budget(spec.max_spend, spec.max_tokens)
+    chats, hears = settings.profile == "openai" and spec.asks, settings.transcribe.enabled and spec.asks
+    with contextlib.ExitStack() as undo:
+        llm = speech = None
+        if chats:
+            llm = speech = Account(lake.storage, spec.run, "summarize", settings.llm, budget, spec.lane == "batch")
+            undo.callback(llm.close)
+        if hears and (llm is None or settings.transcribe.base_url is not None):
+            speech = Account(lake.storage, spec.run, "transcribe", speech_settings(settings), budget, None)
+        undo.pop_all()
+    return llm, speech if hears else None
 
 
 @contextlib.contextmanager

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from tasks import ingest, shards
+from tasks import estimate, ingest, shards
 from tasks.errors import BinderyError
 from tasks.lake import Lake, current_release, open_lake
 from tasks.llm.ledger import SpendRow, read_ledger
 from tasks.plan import PlanOptions
 from tasks.report.spend import DocumentSpending, Estimate, RunSpending, Spending, by_document, by_run, totals
-from tasks.work import Failure, make_shards
+from tasks.work import DocumentWork, Failure, make_shards
 
 
 class Unread(BaseModel):
@@ -54,11 +54,11 @@ def forecast(
     read: bool = False,
 ) -> Forecast:
     """Changes nothing, unless documents are to be `read` first: that writes stage files to the lake."""
-    unread = _read(sources, options, lake, profile, spaces) if read else []
+    unread, concerned = _read(sources, options, lake, profile, spaces) if read else ([], 0)
     plan, _ = ingest.preview(sources, options, lake, profile, spaces)
     cost = plan.cost
     if cost is not None:
-        cost = cost.model_copy(update={"unknown": max(0, cost.unknown - len(unread))})
+        cost = cost.model_copy(update={"unknown": max(0, cost.unknown - concerned)})
     return Forecast(estimate=cost, restage_estimate=plan.pending_cost, unread=unread)
 
 
@@ -68,20 +68,22 @@ def _read(
     lake: str | None,
     profile: str | None,
     spaces: Sequence[str] | None,
-) -> list[Unread]:
-    """Make the chunks of all documents that a run would work on; those that could not be read."""
-    failed: list[Unread] = []
+) -> tuple[list[Unread], int]:
+    """Make the chunks of all documents that a run would work on, but of recordings that nobody has heard yet; those
+    that could not be read, and how many of them models would be asked about."""
+    failed: list[tuple[DocumentWork, Failure]] = []
     with ingest.session(sources, options, lake=lake, profile=profile, spaces=spaces, asks=False) as session:
         for shard in make_shards(session.plan().work):
-            for step in (shards.partition, shards.chunk, shards.tag):
+            for step in (shards.partition, shards.transcribe, shards.chunk, shards.tag):
                 shard = step(session.spec, shard)
-            outcomes = ((state.work.uri, state.failure) for state in shard.documents)
-            failed += [_unread(uri, failure) for uri, failure in outcomes if failure is not None]
-    return failed
+            outcomes = ((state.work, state.failure) for state in shard.documents)
+            failed += [(work, failure) for work, failure in outcomes if failure is not None and not failure.left]
+        settings = session.spec.settings
+    return [_unread(*each) for each in failed], sum(estimate.concerns(settings, work.media_type) for work, _ in failed)
 
 
-def _unread(uri: str, failure: Failure) -> Unread:
-    return Unread(source=uri, stage=failure.stage, message=failure.error.message)
+def _unread(work: DocumentWork, failure: Failure) -> Unread:
+    return Unread(source=work.uri, stage=failure.stage, message=failure.error.message)
 
 
 def paid(uri: str, documents: int) -> Paid:

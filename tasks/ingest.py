@@ -67,6 +67,9 @@ def _settings(
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
     elif lane == "batch":
         raise UsageError("--lane batch is for summaries by a model", "add --profile openai, or leave it out")
+    if settings.transcribe.enabled:
+        speech = settings.transcribe
+        account.check(settings.llm.serving_speech(speech), [speech.model], max_spend)
     return settings
 
 
@@ -133,7 +136,12 @@ class Session:
             plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
         for line in plan_lines(plan, _LISTED) if self.spec.asks else ():
             progress.report("note", label=line)
-        read = ("partition", "chunk", *(("tag",) if self._context.recipes.tag else ()))
+        recipes = self._context.recipes
+        progress.report("planned", "partition", len(plan.work))
+        if recipes.transcribe and self.spec.asks:
+            spoken = sum(recipes.transcribes(work.media_type) for work in plan.work)
+            progress.report("planned", recipes.transcribe.stage, spoken)
+        read = ("chunk", *(("tag",) if recipes.tag else ()))
         for stage in (*read, "summarize", "embed") if self.spec.asks else read:
             progress.report("planned", stage, len(plan.work))
         return plan

@@ -8,7 +8,7 @@ page and once in its elements counts as lost.
 |---|---|
 | pages, pages_out, pages_blank, pages_ocr | gone through; with elements; without ink; read by OCR |
 | characters_layer, characters_kept | in the PDF's text layer, where it is used; of these in elements |
-| characters_elements, characters_chunks | in elements that are no running header or footer; of these in chunks |
+| characters_elements, characters_chunks | in elements but running headers and footers, and said; of these in chunks |
 | tables, images | elements of these kinds |
 | pictures_found, pictures_kept, pictures_dropped_REASON | raster pictures of a PDF |
 | figures_found, figures_kept, figures_dropped_REASON | drawings of a PDF that may be figures |

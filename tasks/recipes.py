@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 
-from tasks import chunk, embed, partition, summarize
+from tasks import chunk, embed, partition, summarize, transcribe
 from tasks.embed import tag
 from tasks.embed.spaces import at_hand, open_space
 from tasks.errors import MissingCapabilityError
@@ -25,6 +25,7 @@ class Recipes:
 
     settings: Settings
     capabilities: Mapping[str, str]
+    transcribe: Recipe | None
     chunk: Recipe
     tag: Recipe | None
     summarize: Recipe
@@ -33,17 +34,24 @@ class Recipes:
     def partition(self, media_type: str) -> Recipe:
         return partition.recipe(self.settings, self.capabilities, media_type)
 
+    def transcribes(self, media_type: str) -> bool:
+        """Whether documents of this type have a transcript."""
+        return self.transcribe is not None and transcribe.speaks(media_type)
+
     def up_to_date(self, document: DocumentRow, media_type: str) -> bool:
         """Whether a published document is what these recipes would make of it, told from its marks alone."""
         if document.media_type != media_type:
             return False
         marks = {mark.stage: mark for mark in document.stages}
-        if set(marks) != {"partition", "chunk", *self._after_chunk}:
+        heard = self.transcribe if self.transcribes(media_type) else None
+        if set(marks) != {"partition", "chunk", *([heard.stage] if heard else []), *self._after_chunk}:
             return False
         parts, chunks, summaries = marks["partition"], marks["chunk"], marks["summarize"]
         return (
             parts.key == self.partition(media_type).key(document.doc_id, media_type)
-            and chunks.key == self.chunk.key(document.doc_id, parts.digest)
+            and (heard is None or marks[heard.stage].key == heard.key(parts.digest))
+            and chunks.key
+            == self.chunk.key(document.doc_id, parts.digest, *([marks[heard.stage].digest] if heard else []))
             and (self.tag is None or marks[self.tag.stage].key == self.tag.key(chunks.digest))
             and summaries.key == self.summarize.key(chunks.digest, *self._tags_digest(marks))
             and all(
@@ -63,7 +71,8 @@ class Recipes:
     def attempt_key(self, doc_id: str, media_type: str) -> str:
         """Names an attempt at a document: a failure is known while this is unchanged. Limits count here."""
         tags = [self.tag] if self.tag else []
-        recipes = [self.partition(media_type), self.chunk, *tags, self.summarize, *self.embed.values()]
+        heard = [self.transcribe] if self.transcribe and self.transcribes(media_type) else []
+        recipes = [self.partition(media_type), *heard, self.chunk, *tags, self.summarize, *self.embed.values()]
         limits = self.settings.limits.model_dump(exclude={"workers"})
         return content_id(doc_id, media_type, limits, [dataclasses.asdict(recipe) for recipe in recipes])
 
@@ -103,6 +112,7 @@ def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None) -
     return Recipes(
         settings=settings,
         capabilities=capabilities,
+        transcribe=transcribe.recipe(settings.transcribe) if settings.transcribe.enabled else None,
         chunk=chunk.recipe(settings, capabilities),
         tag=tag.recipe(settings.tag, open_space(settings.tag.space)) if settings.tag.enabled else None,
         summarize=summarize.recipe(settings, capabilities),

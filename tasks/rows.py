@@ -18,7 +18,7 @@ import pyarrow as pa
 Kind = Literal["text", "table", "image", "audio", "video", "depth", "thermal", "imu"]
 Modality = Literal["text", "image", "audio", "video", "depth", "thermal", "imu"]
 View = Literal["text", "summary", "raw"]
-Origin = Literal["native", "text-layer", "ocr", "metadata"]
+Origin = Literal["native", "text-layer", "ocr", "metadata", "speech"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -260,6 +260,33 @@ class SummaryRow:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """What is said in a recording from `time_start` to `time_end`, in its own seconds, as a model heard it.
+
+    `element` is the ordinal of the recording's element. `language` is the model's word, "" where it did not say;
+    `probability` is that of its words, 0 to 1, where it told.
+    """
+
+    element: int
+    text: str
+    time_start: float
+    time_end: float
+    language: str
+    probability: float | None = None
+
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            _required("element", pa.int32()),
+            _required("text", pa.string()),
+            _required("time_start", pa.float64()),
+            _required("time_end", pa.float64()),
+            _required("language", pa.string()),
+            pa.field("probability", pa.float64()),
+        ]
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class TagRow:
     """The label that a space finds for a picture without having been trained on it, and its probability (0 to 1)."""
 
@@ -308,8 +335,8 @@ class VectorRow:
         )
 
 
-Row = SourceRow | DocumentRow | ElementRow | ChunkRow | SummaryRow | TagRow
-R = TypeVar("R", SourceRow, DocumentRow, ElementRow, ChunkRow, SummaryRow, TagRow)
+Row = SourceRow | DocumentRow | ElementRow | SegmentRow | ChunkRow | SummaryRow | TagRow
+R = TypeVar("R", SourceRow, DocumentRow, ElementRow, SegmentRow, ChunkRow, SummaryRow, TagRow)
 
 _NESTED: dict[str, type[Box] | type[StageMark] | type[Entry]] = {"boxes": Box, "stages": StageMark, "losses": Entry}
 

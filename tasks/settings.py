@@ -10,9 +10,9 @@ import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from tasks.errors import MissingCapabilityError, UsageError
@@ -107,15 +107,31 @@ class ComputeSettings(Group):
 
 
 class Price(Group):
-    """What a model costs, in dollars for a million tokens."""
+    """What a model costs, in dollars for a million tokens, or for a minute of sound."""
 
-    input: Decimal = Field(ge=0)
+    input: Decimal = Field(Decimal(0), ge=0)
     output: Decimal = Field(Decimal(0), ge=0)
     cached: Decimal | None = Field(None, ge=0, description="input read from the endpoint's cache; default: as input")
     batch: Decimal = Field(Decimal("0.5"), ge=0, description="what the same costs in a batch, as a share of it")
+    minute: Decimal | None = Field(None, ge=0, description="of sound, for models that are billed by its length")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not {"input", "minute"} & self.model_fields_set:
+            raise ValueError("a price has `input` (a million tokens) or `minute` (of sound)")
+        return self
 
 
-class LlmSettings(Group):
+class KeyedGroup(Group):
+    """Settings with an endpoint's `api_key`."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the key: settings travel with tasks, and what travels may be kept. `tasks.llm.key` finds it again."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+
+
+class LlmSettings(KeyedGroup):
     """The OpenAI-compatible endpoint of the openai profile, its limits, and what it is asked for.
 
     Only the models and what shapes a request decide summaries; the endpoint, its limits and prices are in no key.
@@ -153,10 +169,13 @@ class LlmSettings(Group):
     prices: dict[str, Price] = Field({}, description="model -> price, instead of the published one")
     allow_unknown_price: bool = False
 
-    def __getstate__(self) -> dict[Any, Any]:
-        """Without the key: settings travel with tasks, and what travels may be kept. `tasks.llm.key` finds it again."""
-        state = super().__getstate__()
-        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+    def serving_speech(self, transcribe: TranscribeSettings) -> LlmSettings:
+        """These settings for the endpoint that transcribes; where it is another one, only its own key goes to it."""
+        if transcribe.base_url is None:
+            return self
+        key = transcribe.api_key or SecretStr("none")  # what is sent to endpoints that ask for none
+        theirs = {"base_url": transcribe.base_url, "api_key": key, "api_key_block": None, "shared_limit": None}
+        return self.model_copy(update=theirs)
 
     def key(self) -> SecretStr | None:
         """The endpoint's key, if it is known without asking Prefect: the setting, or what OpenAI's own tools use."""
@@ -169,6 +188,25 @@ class LlmSettings(Group):
         if found is None:
             raise MissingCapabilityError("the openai profile needs a model", "set llm.model (BINDERY_LLM__MODEL)")
         return found
+
+
+class TranscribeSettings(KeyedGroup):
+    """Speech in recordings, put into words by an endpoint's /audio/transcriptions; off unless asked for.
+
+    The model, language, prompt and windows decide the transcripts; where they are asked for is in no key.
+    """
+
+    enabled: bool = False
+    model: str = Field("whisper-1", min_length=1)
+    language: str | None = Field(None, pattern=r"^[a-z]{2,3}$", description="ISO 639-1; default: the model's own guess")
+    prompt: str | None = Field(None, max_length=2000, description="names and spellings that occur")
+    window_seconds: float = Field(
+        600.0, ge=10, le=720, description="longest sound of one request; models without segments want about 60"
+    )
+    base_url: str | None = Field(None, pattern=r"^https?://", description="default: llm.base_url")
+    api_key: SecretStr | None = Field(
+        None, exclude=True, repr=False, description="for transcribe.base_url; llm's goes to llm.base_url only"
+    )
 
 
 class Settings(BaseSettings):
@@ -191,6 +229,7 @@ class Settings(BaseSettings):
     summarize: SummarizeSettings = SummarizeSettings()
     embed: EmbedSettings = EmbedSettings()
     tag: TagSettings = Field(default_factory=TagSettings)
+    transcribe: TranscribeSettings = Field(default_factory=TranscribeSettings)
     compute: ComputeSettings = Field(default_factory=ComputeSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
     limits: Limits = Field(default_factory=Limits)
@@ -226,6 +265,13 @@ def load_settings(**overrides: Any) -> Settings:
         ) from error
     if settings.profile == "openai":
         _check_endpoint(settings.llm)
+    if settings.transcribe.enabled and not (
+        settings.transcribe.base_url or settings.llm.base_url or settings.llm.key() or settings.llm.api_key_block
+    ):
+        raise MissingCapabilityError(
+            "transcribe.enabled needs an endpoint: llm.base_url, transcribe.base_url or a key (OPENAI_API_KEY)",
+            "configure it, or set BINDERY_TRANSCRIBE__ENABLED=false",
+        )
     if "://" not in settings.lake:
         settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
     return settings

@@ -7,13 +7,16 @@ Partitioning and chunking run in worker processes, embedding in this one, batche
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 from tasks import progress, stage
-from tasks.chunk import chunk_document
+from tasks.chunk import chunk_document, chunk_inputs
+from tasks.containers import scratch
 from tasks.context import Context, RunSpec, context_of, working
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed.media import Call
@@ -26,9 +29,11 @@ from tasks.llm.errors import BudgetReachedError, PendingError
 from tasks.partition import partition_document
 from tasks.stage import StageRef
 from tasks.summarize import look, summarize_document, summarize_document_by_llm
-from tasks.work import LEFT, DocumentState, Failure, Shard
+from tasks.transcribe import sound, transcribe_document
+from tasks.work import LEFT, DocumentState, DocumentWork, Failure, Shard
 
 _ELEMENTS_PER_PAGE = 20
+_SECONDS_PER_PAGE = 600  # of a recording
 _ASKING = 16  # documents of a shard that wait for answers at the same time
 
 
@@ -46,12 +51,60 @@ def partition(spec: RunSpec, shard: Shard) -> Shard:
     return _each(spec, shard, "partition", compute, spec.settings.limits.workers + 1)
 
 
+def transcribe(spec: RunSpec, shard: Shard) -> Shard:
+    """Nothing, unless it is asked for; then of the documents that can hold recordings."""
+
+    def compute(context: Context, state: DocumentState) -> StageRef:
+        recipe, account, upstream = context.recipes.transcribe, context.speech, state.ref("partition")
+        if recipe is None:
+            raise AssertionError("the context was opened for other settings")
+        if account is None:
+            done = stage.find(context.lake.storage, recipe.stage, recipe.key(upstream.digest))
+            if done is None:
+                raise DocumentError(LEFT, "what is said in it is not known, and this run asks nobody")
+            return done
+        with _or_left():
+            return transcribe_document(
+                context.lake.storage,
+                upstream,
+                recipe,
+                spec.settings.transcribe,
+                account.transcripts_for(state.work.doc_id),
+                _cut(context, state.work.uri),
+            )
+
+    with working(spec) as context:
+        recipes = context.recipes
+    return _each(spec, shard, "transcribe", compute, _ASKING, lambda work: recipes.transcribes(work.media_type))
+
+
+def _cut(context: Context, name: str) -> Callable[[str, float, float], sound.Sound]:
+    """Recordings are untrusted, and long: a worker leaves what it decodes as files."""
+    limits = context.spec.settings.limits
+
+    def cut(path: str, window: float, end: float) -> sound.Sound:
+        seconds = limits.seconds_per_document + limits.seconds_per_page * math.ceil(end / _SECONDS_PER_PAGE)
+        return context.workers.call(sound.cut, path, scratch(), window, end, seconds=seconds, name=name)
+
+    return cut
+
+
+@contextlib.contextmanager
+def _or_left() -> Iterator[None]:
+    """A document for which the budget has no room, or that a batch still works on, is left, which is no failure."""
+    try:
+        yield
+    except (BudgetReachedError, PendingError) as error:
+        raise DocumentError(LEFT, error.message, error.hint) from error
+
+
 def chunk(spec: RunSpec, shard: Shard) -> Shard:
     limits = spec.settings.limits
 
     def compute(context: Context, state: DocumentState) -> StageRef:
-        upstream, recipe = state.ref("partition"), context.recipes.chunk
-        done = stage.find(context.lake.storage, recipe.stage, recipe.key(state.work.doc_id, upstream.digest))
+        upstream, recipe, said = state.ref("partition"), context.recipes.chunk, state.find("transcribe")
+        inputs = chunk_inputs(state.work.doc_id, upstream, said)
+        done = stage.find(context.lake.storage, recipe.stage, recipe.key(*inputs))
         return done or context.workers.call(
             chunk_document,
             context.lake.storage,
@@ -59,6 +112,7 @@ def chunk(spec: RunSpec, shard: Shard) -> Shard:
             upstream,
             recipe,
             spec.settings.chunk,
+            said,
             seconds=limits.seconds_per_document + limits.seconds_per_page * _pages(upstream),
             name=state.work.uri,
         )
@@ -110,7 +164,7 @@ def _summarize_by_llm(context: Context, state: DocumentState) -> StageRef:
     if context.llm is None:
         raise AssertionError("the context was opened for another profile, or for a run that does not ask")
     settings, storage = context.spec.settings, context.lake.storage
-    try:
+    with _or_left():
         return summarize_document_by_llm(
             storage,
             state.ref("chunk"),
@@ -120,8 +174,6 @@ def _summarize_by_llm(context: Context, state: DocumentState) -> StageRef:
             context.llm.answers_for(state.work.doc_id),
             look(storage, settings, media_call(context)),
         )
-    except (BudgetReachedError, PendingError) as error:
-        raise DocumentError(LEFT, error.message, error.hint) from error
 
 
 def embed(spec: RunSpec, shard: Shard) -> Shard:
@@ -171,12 +223,17 @@ def _advanced(
 
 
 def _each(
-    spec: RunSpec, shard: Shard, name: str, compute: Callable[[Context, DocumentState], StageRef], threads: int
+    spec: RunSpec,
+    shard: Shard,
+    name: str,
+    compute: Callable[[Context, DocumentState], StageRef],
+    threads: int,
+    wanted: Callable[[DocumentWork], bool] = lambda work: True,
 ) -> Shard:
-    """Apply a stage to the documents that have not failed, several at a time."""
+    """Apply a stage to the documents that want it and have not failed, several at a time."""
 
     def one(state: DocumentState) -> DocumentState:
-        if state.failure is not None:
+        if state.failure is not None or not wanted(state.work):
             return state
         with working(spec) as context:
             result = _outcome(context, state, compute)

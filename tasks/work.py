@@ -50,6 +50,10 @@ class DocumentState:
     def ref(self, stage: str) -> StageRef:
         return next(ref for ref in self.refs if ref.stage == stage)
 
+    def find(self, stage: str) -> StageRef | None:
+        """As `ref`, of a stage that not every document has."""
+        return next((ref for ref in self.refs if ref.stage == stage), None)
+
     def outcome(self) -> DocumentRow | Failure:
         """The row of a finished document, or its failure."""
         if self.failure is not None:

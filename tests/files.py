@@ -204,8 +204,10 @@ def make_video(
     form: str | None = None,
     title: str = "",
     early_index: bool = False,
+    said: np.ndarray | None = None,
 ) -> Path:
-    """A video of ten frames a second in which a bar grows; without a `codec`, only its sound."""
+    """A video of ten frames a second in which a bar grows; without a `codec`, only its sound: a tone, or `said` at
+    48 kHz."""
     import av
 
     options = {"movflags": "+faststart"} if early_index else {}
@@ -223,7 +225,8 @@ def make_video(
                 container.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(pictures.encode(None))
         if tone is not None:
-            wave_form = np.sin(np.arange(round(seconds * 48_000)) / 20).astype(np.float32)[None] / 3
+            hum = np.sin(np.arange(round(seconds * 48_000)) / 20).astype(np.float32) / 3
+            wave_form = (hum if said is None else said)[None]
             for start in range(0, wave_form.shape[1], 1024):
                 frame = av.AudioFrame.from_ndarray(wave_form[:, start : start + 1024], format="fltp", layout="mono")
                 frame.sample_rate, frame.pts = 48_000, start

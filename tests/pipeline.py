@@ -91,7 +91,7 @@ def ingest_planned(
         plan = session.plan()
         asking.collect(session.spec)
         done = make_shards(plan.work)
-        for step in (shards.partition, shards.chunk, shards.tag):
+        for step in (shards.partition, shards.transcribe, shards.chunk, shards.tag):
             done = [step(session.spec, shard) for shard in done]
         if session.spec.lane == "batch":
             asking.ask(session.spec, done)

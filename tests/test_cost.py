@@ -63,7 +63,8 @@ def test_reading_first_makes_the_forecast_exact_and_costs_nothing(
 ) -> None:
     rough = json.loads(shown("cost", str(docs), "--json"))
     assert rough["estimate"] == {
-        "documents": 0, "unknown": 4, "lines": [], "calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "dollars": 0,
+        "lane": "live", "documents": 0, "unknown": 4, "in_batches": 0, "lines": [],
+        "calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "minutes": 0, "dollars": 0,
     }  # fmt: skip
     assert not (tmp_path / "lake").exists() and rough["unread"] == []
     (docs / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")

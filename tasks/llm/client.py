@@ -16,22 +16,21 @@ import copy
 import dataclasses
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tasks.llm import dialect, reply
+from tasks.llm import wire
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError, StoppedError
-from tasks.llm.request import Request, parameters, to_openai
 from tasks.llm.responses import Response, Responses
-from tasks.llm.spend import Reserve, Settle, Spend, rough_tokens, unlimited
+from tasks.llm.spend import Reserve, Settle, Spend, most_tokens, rough_tokens, unlimited
 from tasks.llm.transport import Endpoint, Failure, Reply, Transport
+from tasks.llm.wire import Asked, Wire
 
 if TYPE_CHECKING:
+    from tasks.llm.dialect import Dialect
     from tasks.llm.pacer import Pacer, Permit
     from tasks.llm.pacers import Pacers
 
 __all__ = ["Client", "Counts", "Endpoint", "Reserve", "Retries", "Spend"]
-
-_PATH = "/chat/completions"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,9 +55,10 @@ class Counts:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Job:
     key: str
-    request: Request
+    request: Asked
     owner: str
     prompt: int  # its tokens, estimated
+    how: Wire
 
 
 @dataclasses.dataclass(slots=True)
@@ -72,7 +72,7 @@ class Client:
 
     `on_spend` is told of every reply that was paid for, used or not. `reserve(request, prompt tokens)` is held around
     each sending: it may wait or raise BudgetReachedError, and what it yields is told the same. `dialects` are what is
-    known of each model, and learnt.
+    known of each model's chats, and learnt.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Client:
         pacer: Pacer | Pacers,
         on_spend: Callable[[Spend], None],
         *,
-        tokens: Callable[[Request], int] = rough_tokens,
-        expected: Callable[[Request], int] | None = None,
+        tokens: Callable[[Asked], int] = rough_tokens,
+        expected: Callable[[Asked], int] = most_tokens,
         reserve: Reserve = unlimited,
         retries: Retries | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        dialects: dict[str, dialect.Dialect] | None = None,
+        dialects: dict[str, Dialect] | None = None,
     ) -> None:
         self.counts = Counts()
         self._endpoint = endpoint
@@ -96,11 +96,12 @@ class Client:
         self._pacer = pacer
         self._on_spend = on_spend
         self._tokens = tokens
-        self._expected = expected or (lambda request: request.sampling.max_tokens)
+        self._expected = expected
         self._reserve = reserve
         self._retries = retries or Retries()
         self._sleep = sleep
-        self._dialects = {} if dialects is None else dialects
+        # By address and model; those of chats are the batch lane's as well.
+        self._dialects: dict[str, dict[str, Any]] = {wire.CHAT: {} if dialects is None else dialects}
         self._shared: dict[str, _Shared] = {}
         self._given_up = 0
         self._stopped: LlmError | None = None
@@ -110,7 +111,7 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._endpoint.host})"
 
-    async def answer(self, request: Request, owner: str = "") -> Response:
+    async def answer(self, request: Asked, owner: str = "") -> Response:
         """The answer to a request: kept, shared with whoever asks the same now, or asked for.
 
         A model's refusal and an answer that was cut are answers. Raises LlmError where there is none.
@@ -122,7 +123,7 @@ class Client:
             if kept is not None:
                 self.counts.reused += 1
                 return kept
-            job = _Job(key, request, owner, self._tokens(request))
+            job = _Job(key, request, owner, self._tokens(request), wire.of(request))
             shared = self._shared[key] = _Shared(asyncio.create_task(self._fetch(job)))
         else:
             self.counts.joined += 1
@@ -151,20 +152,20 @@ class Client:
         await self._transport.close()
 
     async def _fetch(self, job: _Job) -> Response:
-        model = job.request.model
+        model, learnt = job.request.model, self._dialects.setdefault(job.how.path, {})
         failed = limited = 0
         while True:
-            spoken = self._dialects.get(model) or dialect.of(self._endpoint.base_url)
+            spoken = learnt.get(model) or job.how.begin(self._endpoint.base_url)
             outcome = await self._attempt(job, spoken, retry=failed + limited > 0)
             if isinstance(outcome, Response):
                 self._given_up = 0
                 return outcome
             if outcome.status in (400, 422):
-                if self._dialects.get(model, spoken) != spoken:
+                if learnt.get(model, spoken) != spoken:
                     continue  # others have learnt meanwhile
-                other = spoken.after(outcome.said, parameters(job.request))
+                other = spoken.after(outcome.said, job.how.parameters(job.request))
                 if other is not None:
-                    self._dialects[model] = other
+                    learnt[model] = other
                     continue
             if outcome.limited:
                 limited += 1
@@ -174,11 +175,12 @@ class Client:
                 raise self._given(outcome)
             await self._pause(self._pacer.of(model), outcome, failed + limited)
 
-    async def _attempt(self, job: _Job, spoken: dialect.Dialect, retry: bool) -> Response | Failure:
+    async def _attempt(self, job: _Job, spoken: Any, retry: bool) -> Response | Failure:
         async with self._turn(job, retry) as (permit, settle):
             self.counts.sent += 1
             # The body is made now and not before: thousands of pictures may wait for their turn.
-            outcome = await self._transport.send(_PATH, spoken.spoken(to_openai(job.request)))
+            body, files = job.how.body(job.request, spoken)
+            outcome = await self._transport.send(job.how.path, body, files, job.how.patience(job.request))
             permit.learn(outcome.headers)
             if isinstance(outcome, Reply):
                 found = self._received(job, outcome.raw, permit, settle)
@@ -199,16 +201,16 @@ class Client:
     def _received(self, job: _Job, raw: bytes, permit: Permit, settle: Settle) -> Response | Failure:
         """A reply was paid for: keep it, put it down, and only then see what it is worth."""
         try:
-            response = reply.read(job.key, job.request.model, raw, job.prompt)
+            response = job.how.read(job.key, job.request, raw, job.prompt)
         except ValueError as error:
             permit.settle(job.prompt)
-            self._paid(job, (job.prompt, 0, 0), settle)  # billed, and nobody says how much
+            self._paid(job, (job.prompt, 0, 0), settle, b"")  # billed, and nobody says how much
             return Failure(EndpointError(f"{self._endpoint.host} gave {error}", "check llm.base_url"), retry=True)
         permit.settle(response.prompt_tokens + response.completion_tokens)
-        empty = not response.text.strip() and not response.refusal and not response.cut
+        empty = not (response.text.strip() or response.refusal or response.cut or job.how.wordless)
         try:
             kept = response if empty else self._responses.put(response)
-            self._paid(job, (response.prompt_tokens, response.completion_tokens, response.cached_tokens), settle)
+            self._paid(job, (response.prompt_tokens, response.completion_tokens, response.cached_tokens), settle, raw)
         except Exception as error:
             self.stop(StoppedError(f"answers cannot be kept: {error}"))  # whatever else is sent would be lost as well
             raise
@@ -218,8 +220,8 @@ class Client:
             return Failure(RefusedError(f"{self._endpoint.host} filtered the answer"))
         return Failure(EmptyAnswerError(f"{job.request.model} gave an empty answer"), retry=True)
 
-    def _paid(self, job: _Job, used: tuple[int, int, int], settle: Settle) -> None:
-        spend = Spend(job.key, job.owner, job.request.model, *used)
+    def _paid(self, job: _Job, used: tuple[int, int, int], settle: Settle, raw: bytes) -> None:
+        spend = Spend(job.key, job.owner, job.request.model, *used, *job.how.billed(job.request, raw), job.how.stage)
         settle(spend)
         self._on_spend(spend)
 

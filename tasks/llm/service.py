@@ -17,6 +17,7 @@ from tasks.llm.client import Client, Counts
 from tasks.llm.errors import LlmError, StoppedError
 from tasks.llm.request import Request
 from tasks.llm.responses import Response
+from tasks.llm.wire import Asked
 
 _T = TypeVar("_T")
 Beside = Callable[[], contextlib.AbstractAsyncContextManager[None]]
@@ -53,7 +54,7 @@ class Service:
     def counts(self) -> Counts:
         return self._client.counts
 
-    def answer(self, request: Request, owner: str = "") -> Response:
+    def answer(self, request: Asked, owner: str = "") -> Response:
         """As `Client.answer`; blocks the calling thread."""
         return self._run(self._client.answer(request, owner))
 
@@ -67,7 +68,7 @@ class Service:
             found.append(one)
         return found
 
-    def submit(self, request: Request, owner: str = "") -> concurrent.futures.Future[Response]:
+    def submit(self, request: Asked, owner: str = "") -> concurrent.futures.Future[Response]:
         """As `answer`, for whoever awaits it elsewhere."""
         return self.start(self._client.answer(request, owner))
 

@@ -16,6 +16,8 @@ import orjson
 
 from tasks import tokens
 from tasks.llm.request import Picture, Request
+from tasks.llm.speech import Speech
+from tasks.llm.wire import Asked
 
 _PER_MESSAGE, _PER_REPLY, _PER_SCHEMA = 4, 3, 16  # the chat format around messages, the answer's start and a schema
 
@@ -80,8 +82,10 @@ def image_tokens(model: str, width: int, height: int) -> int:
     return formula.tokens(max(1, width), max(1, height))
 
 
-def prompt_tokens(request: Request) -> int:
+def prompt_tokens(request: Asked) -> int:
     """What is sent: messages, pictures, and the schema of the answer."""
+    if isinstance(request, Speech):
+        return request.tokens
     total = _PER_REPLY
     for message in request.messages:
         total += _PER_MESSAGE

@@ -32,8 +32,10 @@ from tasks.llm.errors import (
 
 if TYPE_CHECKING:
     import openai
+    from openai._types import RequestOptions
 
 _T = TypeVar("_T")
+Files = Mapping[str, tuple[str, bytes, str]]  # of a form: field -> name, bytes, media type
 OPENAI = "https://api.openai.com/v1"
 LONGEST_WAIT_SECONDS = 900.0  # an endpoint that asks for more has no room for this run
 _NO_KEY = "none"  # the openai package wants one; endpoints on one's own machine ask for none
@@ -103,10 +105,19 @@ class Transport:
     def endpoint(self) -> Endpoint:
         return self._endpoint
 
-    async def send(self, path: str, body: Mapping[str, Any]) -> Reply | Failure:
+    async def send(
+        self, path: str, body: Mapping[str, Any], files: Files | None = None, patience: float = 0.0
+    ) -> Reply | Failure:
+        """As JSON; with `files` as a form. `patience` are seconds to wait beyond the endpoint's time limit."""
         import httpx2
 
-        return await self.exchange(lambda client: client.post(path, body=body, cast_to=httpx2.Response))
+        seconds = self._endpoint.timeout_seconds + patience
+        options: RequestOptions = {"timeout": seconds}
+        if files is not None:
+            options["headers"] = {"Content-Type": "multipart/form-data"}
+        return await self.exchange(
+            lambda client: client.post(path, body=body, files=files, options=options, cast_to=httpx2.Response), seconds
+        )
 
     async def exchange(
         self, call: Callable[[openai.AsyncOpenAI], Awaitable[Any]], seconds: float | None = None

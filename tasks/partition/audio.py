@@ -1,4 +1,4 @@
-"""Recordings as elements: one, with the raw bytes, and what the file says about itself. Nothing is transcribed."""
+"""Recordings as elements: one, with the raw bytes, and what the file says about itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import recordings, sound_files
+from tasks.clean import clean
 from tasks.errors import DocumentError
 from tasks.partition import streams
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.rows import ElementRow
 

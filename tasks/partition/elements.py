@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tasks.partition.clean import clean, clean_characters
+from tasks.clean import clean, clean_characters
 from tasks.partition.context import PartContext
 from tasks.partition.ocr import check_pixels
 from tasks.partition.pdf_pictures import png

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
 from tasks.partition import ocr
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.pdf_pictures import png

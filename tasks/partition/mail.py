@@ -8,8 +8,8 @@ from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage
 from pathlib import Path
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.text import decode, rows_of_html, rows_of_plain
 from tasks.rows import ElementRow

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean
 from tasks.partition.spans import Span
 from tasks.worker import in_worker
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.elements import to_rows
 from tasks.partition.nlp import install

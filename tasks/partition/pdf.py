@@ -13,9 +13,9 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
 from tasks.partition import ocr, pdf_pictures
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.pdf_pictures import Placed

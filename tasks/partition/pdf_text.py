@@ -15,7 +15,7 @@ import unicodedata
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from tasks.partition.clean import clean_characters
+from tasks.clean import clean_characters
 from tasks.partition.spans import Span
 
 _MAX_CHARACTERS = 200_000  # of one page; more is an attack or a dump, and is cut with a warning

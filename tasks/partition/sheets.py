@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.elements import keep_picture
 from tasks.partition.office import check_package

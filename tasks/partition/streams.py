@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import av_files, recordings
-from tasks.partition.clean import clean
+from tasks.clean import clean
 from tasks.partition.context import PartContext
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
-from tasks.partition.clean import clean
+from tasks.clean import clean
 from tasks.rows import ElementRow
 
 ROWS_PER_GROUP = 50

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import charset_normalizer
 
+from tasks.clean import clean, clean_characters
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean, clean_characters
 from tasks.partition.context import PartContext
 from tasks.partition.detect import looks_utf16
 from tasks.partition.elements import to_rows

@@ -205,7 +205,8 @@ def _warnings(shards: Sequence[Shard]) -> list[str]:
     """What was lost inside documents that were published all the same."""
     found: list[str] = []
     for state in (state for shard in shards for state in shard.documents):
-        said = [warning for ref in state.refs if ref.stage == "partition" for warning in ref.info.warnings]
+        refs = [ref for ref in state.refs if ref.stage in ("partition", "transcribe")]
+        said = [warning for ref in refs for warning in ref.info.warnings]
         if state.failure is None:
             said.append(Losses.of(state.ref("partition"), state.ref("chunk")).warning)
         found += [f"{state.work.uri}: {warning}" for warning in said if warning]

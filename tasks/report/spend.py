@@ -32,9 +32,9 @@ class Spending(BaseModel):
 
 
 class Forecast(BaseModel):
-    """What a stage would ask a model about one kind of chunk, if each answer took all that it may.
+    """What a stage would ask a model about one kind of chunk or recording, if each answer took all that it may.
 
-    `dollars` is None where the model has no known price.
+    `minutes` are of sound. `dollars` is None where the model has no known price.
     """
 
     stage: str
@@ -43,14 +43,15 @@ class Forecast(BaseModel):
     calls: int
     prompt_tokens: int
     completion_tokens: int
+    minutes: float = 0.0
     dollars: float | None
 
 
 class Estimate(BaseModel):
     """What a run would ask about the `documents` whose chunks are known.
 
-    The `unknown` documents are not read yet, and come on top. `in_batches` calls are on their way. `dollars`, at
-    the price of the `lane`, is None where a price is not known.
+    The `unknown` documents are not read or heard yet, and what is not known of them comes on top. `in_batches` calls
+    are on their way. `dollars`, at the price of the `lane`, is None where a price is not known.
     """
 
     lane: Lane = "live"
@@ -74,6 +75,11 @@ class Estimate(BaseModel):
     @property
     def completion_tokens(self) -> int:
         return sum(line.completion_tokens for line in self.lines)
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def minutes(self) -> float:
+        return round(sum(line.minutes for line in self.lines), 2)
 
     @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
     @property
@@ -163,17 +169,22 @@ def spend_line(spending: Sequence[Spending]) -> str:
 def estimate_line(estimate: Estimate) -> str:
     line = f"to ask: {estimate_words(estimate)}, for {estimate.documents:,} documents"
     line += f"; {estimate.in_batches:,} more are in batches already" if estimate.in_batches else ""
-    return line + (f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else "")
+    read = "read or heard" if estimate.minutes else "read"
+    return line + (f"; {estimate.unknown:,} documents are not {read} yet and come on top" if estimate.unknown else "")
 
 
 def estimate_words(estimate: Estimate) -> str:
-    """Calls, tokens and the most that they may cost."""
+    """Calls, tokens, minutes of sound and the most that they may cost."""
     money = "an unknown price" if estimate.dollars is None else f"${estimate.dollars:.4f}"
-    return (
-        f"{estimate.calls:,} calls, {estimate.prompt_tokens:,} tokens to models and at most "
-        f"{estimate.completion_tokens:,} from them, at most {money}"
-        + (" in batches" if estimate.lane == "batch" else "")
-    )
+    parts = [f"{estimate.calls:,} calls"]
+    if estimate.minutes:
+        parts.append(f"{estimate.minutes:,.1f} minutes of sound")
+    if estimate.prompt_tokens or not estimate.minutes:
+        parts.append(
+            f"{estimate.prompt_tokens:,} tokens to models and at most {estimate.completion_tokens:,} from them"
+        )
+    batches = (" in batches, but for the sound" if estimate.minutes else " in batches") * (estimate.lane == "batch")
+    return ", ".join([*parts, f"at most {money}{batches}"])
 
 
 def caps(max_spend: float | None, max_tokens: int | None) -> tuple[Decimal | None, int | None]:

@@ -1,4 +1,4 @@
-"""A fake OpenAI-compatible HTTP server on loopback: chat completions, embeddings, batches, limits, faults and a bill.
+"""A fake OpenAI-compatible HTTP server on loopback: chat, embeddings, speech, batches, limits, faults and its bill.
 
     with FakeEndpoint(Behaviour(requests_per_minute=600)) as endpoint:
         ... base_url=endpoint.base_url, api_key=endpoint.behaviour.api_key ...
@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from tests.llm import made_up
+from tests.llm import made_up, transcripts
 from tests.llm.batches import CHAT, FakeBatches
 
 
@@ -86,6 +86,8 @@ class Behaviour:
     api_key: str = "sk-fake"
     redirect_to: str = ""
     image_tokens: int = 765
+    audio_formats: tuple[str, ...] = ("json", "verbose_json")  # others get 400
+    audio_by_tokens: bool = False  # how sound is billed: else by the second
     dimension: int = 64
     seed: int = 0
 
@@ -102,8 +104,9 @@ class Call:
     prompt_tokens: int
     completion_tokens: int
     arrived: float  # time.monotonic()
-    body: Mapping[str, Any]
+    body: Mapping[str, Any]  # of a form its fields, and what is true of its file
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seconds: int = 0  # of sound, as they are billed
 
 
 class FakeEndpoint:
@@ -160,6 +163,10 @@ class FakeEndpoint:
             "prompt_tokens": sum(call.prompt_tokens for call in calls),
             "completion_tokens": sum(call.completion_tokens for call in calls),
         }
+
+    def billed_seconds(self) -> int:
+        """Of sound."""
+        return sum(call.seconds for call in list(self.calls) if call.billed)
 
     def statuses(self) -> collections.Counter[int]:
         return collections.Counter(call.status for call in list(self.calls))
@@ -236,7 +243,7 @@ class FakeEndpoint:
         if self.batches.speaks(path):
             return await self._batch_exchange(method, path, headers, raw, writer)
         now = time.monotonic()
-        body = json.loads(raw) if raw else {}
+        body = _body(headers, raw)
         name = made_up.request_hash([path, body])
         behaviour = self.behaviour
         dice = random.Random(f"{behaviour.seed} {name} {self._seen[name]}")
@@ -244,8 +251,9 @@ class FakeEndpoint:
         fault = self._fault(dice)
         latency = behaviour.latency[0] * dice.lognormvariate(0.0, behaviour.latency[1])
 
-        def note(status: int, billed: bool = False, prompt: int = 0, completion: int = 0) -> None:
-            self.calls.append(Call(name, path, status, fault or "", billed, prompt, completion, now, body, headers))
+        def note(status: int, billed: bool = False, prompt: int = 0, completion: int = 0, seconds: int = 0) -> None:
+            call = Call(name, path, status, fault or "", billed, prompt, completion, now, body, headers, seconds)
+            self.calls.append(call)
 
         if fault is Fault.UNAUTHORIZED or headers.get("authorization") != f"Bearer {behaviour.api_key}":
             note(401)
@@ -261,10 +269,20 @@ class FakeEndpoint:
             note(307)
             _reply(writer, 307, {}, {"location": behaviour.redirect_to})
             return True
+        seconds = 0
         if path == "/v1/chat/completions":
             reply, prompt, completion = self._chat(name, body, fault)
         elif path == "/v1/embeddings":
             reply, prompt, completion = self._embeddings(body)
+        elif path == "/v1/audio/transcriptions":
+            refused = transcripts.problem(body, behaviour.audio_formats)
+            if refused is not None:
+                note(refused.status)
+                _reply(writer, refused.status, _error(refused.code, refused.message, refused.param))
+                return True
+            heard = transcripts.answer(body, behaviour.audio_by_tokens)
+            reply, prompt, completion, seconds = heard.reply, heard.prompt, heard.completion, heard.seconds
+            reply = {"segments": "none"} if fault is Fault.ODD else reply
         else:
             note(404)
             _reply(writer, 404, _error("not_found", f"Unknown request URL: {method} {path}"))
@@ -288,7 +306,8 @@ class FakeEndpoint:
             note(0)
             await asyncio.sleep(behaviour.hang_seconds if fault is Fault.HANG else latency)
             return False
-        note(200, True, prompt, completion)  # billed once it is accepted, whether or not the client stays to listen
+        # Billed once it is accepted, whether or not the client stays to listen.
+        note(200, True, prompt, completion, seconds)
         await asyncio.sleep(latency)
         if fault is Fault.CUT:
             _reply(writer, 200, reply, limits, cut=True)
@@ -423,8 +442,16 @@ class FakeEndpoint:
         return max(0.0, wait), headers
 
 
+def _body(headers: Mapping[str, str], raw: bytes) -> Mapping[str, Any]:
+    if headers.get("content-type", "").startswith("multipart/form-data"):
+        return transcripts.form(headers["content-type"], raw)
+    body: Mapping[str, Any] = json.loads(raw) if raw else {}
+    return body
+
+
 def _unsupported(body: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any] | None:
-    kind = (body.get("response_format") or {}).get("type", "text")
+    wanted = body.get("response_format") or {}
+    kind = wanted.get("type", "text") if isinstance(wanted, Mapping) else "text"
     if kind != "text" and kind not in behaviour.formats:
         return _error("unsupported_value", f"response_format: type {kind!r} is not supported", "response_format")
     for name in behaviour.refused_parameters:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tasks.errors import UsageError
-from tasks.llm.prices import Usage, price, priced
+from tasks.llm.prices import Usage, by_time, of_sound, price, priced
 from tasks.settings import LlmSettings, Price
 
 USAGE = Usage(prompt=1_000_000, completion=100_000, cached=400_000)
@@ -75,3 +75,21 @@ def test_an_unknown_price_is_an_error_unless_allowed() -> None:
 def test_usage_that_makes_no_sense_is_priced_all_the_same() -> None:
     assert price("gpt-4o", Usage(prompt=10, completion=1, cached=50)) is not None
     assert price("gpt-4o", Usage()) == 0
+
+
+def test_sound_is_priced_by_time_or_by_tokens() -> None:
+    assert by_time("whisper-1") and not by_time("gpt-4o-transcribe") and not by_time("nobody-knows-it")
+    assert price("whisper-1", of_sound(90, by_time("whisper-1"))) == Decimal("0.009")
+    most = of_sound(60, by_time("gpt-4o-transcribe"))
+    assert most == Usage(600, 600, audio=600, seconds=60)
+    assert price("gpt-4o-transcribe", most) == (600 * 6 + 600 * 10) / Decimal(1_000_000)
+    own = {"w": Price(minute=Decimal("0.12")), "t": Price(input=Decimal(5))}
+    assert by_time("w", own) and not by_time("t", own)
+    assert price("w", Usage(seconds=30.0), own) == Decimal("0.06")
+    assert price("t", of_sound(10, timed=False), own) == Decimal("0.0005")
+
+
+def test_a_price_says_something() -> None:
+    for given in ({}, {"output": 1}):
+        with pytest.raises(ValueError, match="minute"):
+            Price.model_validate(given)

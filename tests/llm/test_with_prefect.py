@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from tasks.context import RunSpec
-from tasks.llm.key import find_key
-from tasks.settings import LlmSettings, Settings
+from tasks.llm.key import find_key, speech_settings
+from tasks.settings import LlmSettings, Settings, TranscribeSettings
 from tests.conftest import PrefectHome
 from tests.llm.endpoint import Behaviour, FakeEndpoint
 from tests.prefect_server import PREFECT, ROOT, call, serving
@@ -169,15 +170,23 @@ def test_settings_travel_without_the_key_which_is_found_where_it_is_used(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    settings = Settings(profile="openai", llm=LlmSettings(model="m", api_key=SecretStr(CANARY), base_url="http://h/v1"))
+    keyed: Any = {"api_key": SecretStr(CANARY), "base_url": "http://h/v1"}
+    settings = Settings(profile="openai", llm=LlmSettings(model="m", **keyed), transcribe=TranscribeSettings(**keyed))
     packed = pickle.dumps(RunSpec("r", settings, {}))
     assert CANARY.encode() not in packed
     arrived: Settings = pickle.loads(packed).settings
-    assert arrived == settings.model_copy(update={"llm": settings.llm.model_copy(update={"api_key": None})})
+    assert arrived == settings.model_copy(
+        update={name: getattr(settings, name).model_copy(update={"api_key": None}) for name in ("llm", "transcribe")}
+    )
     assert settings.llm.api_key and settings.model_copy(deep=True).llm.api_key  # where it was it still is
     assert find_key(arrived.llm) is None
+    assert find_key(speech_settings(arrived)) == SecretStr("none")
     for name, value in (("OPENAI_API_KEY", "theirs"), ("BINDERY_LLM__API_KEY", CANARY)):
         monkeypatch.setenv(name, value)
         monkeypatch.setenv("BINDERY_PROFILE", "openai")  # though that process has no model configured
         found = find_key(arrived.llm)
         assert found and found.get_secret_value() == value
+        # The other endpoint has a key of its own: this one does not go there.
+        assert find_key(speech_settings(arrived)) == SecretStr("none")
+    monkeypatch.setenv("BINDERY_TRANSCRIBE__API_KEY", "speech")
+    assert find_key(speech_settings(arrived)) == SecretStr("speech")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition.clean import clean
 from tasks.partition.detect import EML
 from tasks.partition.tables import ROWS_PER_GROUP
 from tasks.partition.text import decode

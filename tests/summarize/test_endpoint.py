@@ -20,9 +20,10 @@ from tasks.llm.errors import BudgetReachedError
 from tasks.llm.ledger import Budget, Ledger, Spent, read_ledger
 from tasks.llm.pacer import Pacer, RateLimits
 from tasks.llm.prices import Usage, price
-from tasks.llm.request import Request
 from tasks.llm.responses import Responses
+from tasks.llm.spend import most_tokens
 from tasks.llm.tokens import prompt_tokens
+from tasks.llm.wire import Asked
 from tasks.rows import ChunkRow, SummaryRow, from_table
 from tasks.settings import Price, Settings
 from tasks.stage import StageOutput
@@ -65,8 +66,8 @@ class Bench:
             ledger.add(run, "summarize", spend.model, spend.owner, *cost(spend))
 
         @contextlib.asynccontextmanager
-        async def reserve(request: Request, prompt: int) -> AsyncIterator[Callable[[Spend], None]]:
-            most = Usage(prompt, request.sampling.max_tokens)
+        async def reserve(request: Asked, prompt: int) -> AsyncIterator[Callable[[Spend], None]]:
+            most = Usage(prompt, most_tokens(request))
             async with budget.hold(most.total, price(request.model, most, PRICES)) as settle:
                 yield lambda spend: settle(cost(spend)[0].total, cost(spend)[1])
 
