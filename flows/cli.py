@@ -85,7 +85,7 @@ def ingest(
     if not sources:
         raise UsageError("no SOURCE given", "bindery ingest FOLDER")
     from tasks.report.run import plan_lines, preview_report
-    from tasks.report.spend import estimate_line
+    from tasks.report.spend import estimate_lines
 
     if dry_run:
         from tasks import ingest as run
@@ -98,7 +98,7 @@ def ingest(
         if json:
             terminal.print_json(_ingest_json(report, changed_only))
         else:
-            print("\n".join([*plan_lines(plan), *([estimate_line(cost)] if cost else [])]))
+            print("\n".join([*plan_lines(plan), *(estimate_lines(cost) if cost else [])]))
         return 0
     report = _run_ingest(
         list(sources), lake=lake, profile=profile, checksum=checksum, restage=restage, prune=prune,

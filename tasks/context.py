@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from tasks import recipes
 from tasks.containers import run_scratch
+from tasks.embed.spaces import Spaces
 from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
@@ -39,16 +40,18 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile."""
+    """`llm` is there in the openai profile; it and the spaces spend from one budget."""
 
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
+    spaces: Spaces
     llm: Account | None = None
 
     def stop(self) -> None:
         """End what is going on for the run, soon."""
+        self.spaces.stop()
         if self.llm is not None:
             self.llm.stop()
         self.workers.close()
@@ -56,6 +59,7 @@ class Context:
     def close(self) -> None:
         """End it, and keep the answers that are on their way."""
         self.stop()
+        self.spaces.close()
         if self.llm is not None:
             self.llm.close()
 
@@ -77,20 +81,18 @@ def context_of(spec: RunSpec) -> Context:
         if spec.run in _ended:
             raise _ended[spec.run] or RunEndedError(f"run {spec.run} has ended", "start a new run")
         if spec.run not in _open:
-            lake = open_lake(spec.settings.lake)
-            _open[spec.run] = Context(
-                spec,
-                lake,
-                recipes.resolve(spec.settings, spec.capabilities),
-                Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" else None,
-            )
+            _open[spec.run] = _opened(spec)
         return _open[spec.run]
 
 
-def _account(spec: RunSpec, lake: Lake) -> Account:
-    budget = Budget(spec.max_spend, spec.max_tokens)
-    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget)
+def _opened(spec: RunSpec) -> Context:
+    lake, budget = open_lake(spec.settings.lake), Budget(spec.max_spend, spec.max_tokens)
+    spaces = Spaces(spec.settings, lake.storage, spec.run, "embed", budget)
+    account: Account | None = None
+    if spec.settings.profile == "openai":
+        account = Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget)
+    found = recipes.resolve(spec.settings, spec.capabilities, spaces)
+    return Context(spec, lake, found, Workers(spec.settings.limits), spaces, account)
 
 
 @contextlib.contextmanager

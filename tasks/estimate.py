@@ -1,53 +1,100 @@
-"""What the summaries of a run would cost: planned documents in, calls, tokens and dollars out, with nothing asked.
+"""What summaries and embeddings of a run would cost: planned documents in, calls, tokens and dollars out; nothing is
+asked.
 
 Only documents whose chunks a former run has left in the lake can be told; a first run knows none of them. Summaries
-that are there and answers that are kept cost nothing.
+that are there, and answers and vectors that are kept, cost nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from tasks import stage
+from tasks.embed import forecast
+from tasks.embed.spaces import Spaces
+from tasks.llm.embeddings import DATABASE as EMBEDDINGS
+from tasks.llm.embeddings import Embeddings
 from tasks.llm.prices import Usage, price
 from tasks.llm.responses import DATABASE, Responses
 from tasks.llm.tokens import prompt_tokens
 from tasks.recipes import Recipes
-from tasks.report.spend import Estimate
-from tasks.rows import ChunkRow, from_table
+from tasks.report.spend import EmbeddingEstimate, Estimate
+from tasks.rows import ChunkRow, SummaryRow, from_table
 from tasks.stage import StageRef
 from tasks.storage import Storage
-from tasks.summarize import labels, llm, llm_inputs, look
+from tasks.summarize import labels, llm, llm_inputs, look, summarize_chunks
 from tasks.summarize.pictures import Call
 from tasks.work import DocumentWork
 
 
-def estimate(storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call) -> Estimate:
-    """For the openai profile. `storage` is None where there is no lake yet; pictures are opened through `call`."""
-    found = Estimate()
-    dollars: Decimal | None = Decimal(0)
-    with _kept(storage) as is_kept:
-        counted: set[str] = set()
+def estimate(
+    storage: Storage | None, recipes: Recipes, work: Iterable[DocumentWork], call: Call, spaces: Spaces
+) -> Estimate | None:
+    """None where nothing would be paid for. `storage` is None where there is no lake yet; pictures are opened through
+    `call`."""
+    by_model = recipes.settings.profile == "openai"
+    paid = forecast.paid_spaces(recipes.settings, spaces)
+    if not by_model and not paid:
+        return None
+    found = Estimate(summaries=by_model)
+    summaries = _Summaries(recipes, call)
+    with _kept_answers(storage) as is_kept, _kept_vectors(storage) as kept_vectors:
+        vectors = [
+            forecast.Forecast(space, recipes.embed[space.name], recipes.settings, kept_vectors) for space in paid
+        ]
         for item in work:
             inputs = _inputs(storage, recipes, item) if storage else None
             if storage is None or inputs is None:
                 found.unknown += 1
                 continue
             found.documents += 1
-            for key, model, usage in asyncio.run(_asked(storage, recipes, inputs, call)):
-                if key in counted or is_kept(key):
-                    continue
-                counted.add(key)
-                found.calls += 1
-                found.prompt_tokens += usage.prompt
-                found.completion_tokens += usage.completion
-                cost = price(model, usage, recipes.settings.llm.prices, recipes.settings.llm.base_url)
-                dollars = None if cost is None or dollars is None else dollars + cost
-    found.dollars = None if dollars is None else float(dollars)
+            if by_model:
+                summaries.add(storage, inputs, is_kept)
+            for one in vectors:
+                one.add(storage, inputs[0], *_summaries_of(storage, recipes, inputs))
+    summaries.tell(found)
+    if vectors:
+        found.embedding = _total(vectors)
     return found
+
+
+def _total(vectors: Sequence[forecast.Forecast]) -> EmbeddingEstimate:
+    dollars = [each.dollars for each in vectors]
+    known = [each for each in dollars if each is not None]
+    return EmbeddingEstimate(
+        texts=sum(each.texts for each in vectors),
+        calls=sum(each.calls for each in vectors),
+        tokens=sum(each.tokens for each in vectors),
+        dollars=float(sum(known, Decimal(0))) if len(known) == len(dollars) else None,
+    )
+
+
+class _Summaries:
+    """The requests of many documents, each counted once."""
+
+    def __init__(self, recipes: Recipes, call: Call) -> None:
+        self._recipes, self._call = recipes, call
+        self._counted: set[str] = set()
+        self._usage = Usage()
+        self._dollars: Decimal | None = Decimal(0)
+
+    def add(self, storage: Storage, inputs: tuple[StageRef, StageRef | None], is_kept: Callable[[str], bool]) -> None:
+        settings = self._recipes.settings.llm
+        for key, model, usage in asyncio.run(_asked(storage, self._recipes, inputs, self._call)):
+            if key in self._counted or is_kept(key):
+                continue
+            self._counted.add(key)
+            self._usage = Usage(self._usage.prompt + usage.prompt, self._usage.completion + usage.completion)
+            cost = price(model, usage, settings.prices, settings.base_url)
+            self._dollars = None if cost is None or self._dollars is None else self._dollars + cost
+
+    def tell(self, found: Estimate) -> None:
+        found.calls = len(self._counted)
+        found.prompt_tokens, found.completion_tokens = self._usage.prompt, self._usage.completion
+        found.dollars = None if self._dollars is None else float(self._dollars)
 
 
 def _inputs(storage: Storage, recipes: Recipes, item: DocumentWork) -> tuple[StageRef, StageRef | None] | None:
@@ -79,8 +126,27 @@ async def _asked(
     ]
 
 
+def _summaries_of(
+    storage: Storage, recipes: Recipes, inputs: tuple[StageRef, StageRef | None]
+) -> tuple[StageRef | None, list[SummaryRow] | None]:
+    """The summaries of a document: where they are, or what they will be; neither where a model has yet to write them."""
+    settings, (chunks, tags) = recipes.settings, inputs
+    by_model = settings.profile == "openai"
+    written = stage.find(
+        storage,
+        recipes.summarize.stage,
+        recipes.summarize.key(*(llm_inputs(chunks, tags) if by_model else (chunks.digest,))),
+    )
+    if written is not None:
+        return written, from_table(stage.load(storage, written), SummaryRow)
+    if by_model:
+        return None, None
+    rows = from_table(stage.load(storage, chunks), ChunkRow)
+    return None, from_table(summarize_chunks(rows, settings.summarize).table, SummaryRow)
+
+
 @contextlib.contextmanager
-def _kept(storage: Storage | None) -> Iterator[Callable[[str], bool]]:
+def _kept_answers(storage: Storage | None) -> Iterator[Callable[[str], bool]]:
     """Whether there is an answer; a database that is not there is not made."""
     if storage is None or not storage.exists(DATABASE):
         yield lambda key: False
@@ -90,3 +156,13 @@ def _kept(storage: Storage | None) -> Iterator[Callable[[str], bool]]:
         yield lambda key: responses.get(key) is not None
     finally:
         responses.close()
+
+
+@contextlib.contextmanager
+def _kept_vectors(storage: Storage | None) -> Iterator[forecast.Known]:
+    """Which vectors are there; as above."""
+    if storage is None or not storage.exists(EMBEDDINGS):
+        yield lambda keys: set()
+        return
+    with Embeddings.open(storage) as kept:
+        yield kept.known

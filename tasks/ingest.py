@@ -14,15 +14,15 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 from tasks import progress, recipes
 from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
-from tasks.embed import stage_name
-from tasks.embed.spaces import open_space
+from tasks.embed import endpoint, stage_name
+from tasks.embed.spaces import Spaces
 from tasks.errors import LakeError
 from tasks.estimate import estimate
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
@@ -40,6 +40,7 @@ from tasks.report.spend import Estimate, caps
 from tasks.rows import DocumentRow
 from tasks.settings import Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
+from tasks.space_names import ENDPOINT
 from tasks.stage import Recipe
 from tasks.storage import open_storage
 from tasks.summarize import ask
@@ -62,6 +63,9 @@ def _settings(
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    for name in settings.embed.spaces:
+        if name.startswith(ENDPOINT):
+            account.check(endpoint.calls(settings), [name.removeprefix(ENDPOINT)], max_spend)
     return settings
 
 
@@ -81,10 +85,12 @@ def preflight(
     storage = open_storage(settings.lake)
     _require_writable(Path(settings.lake))
     held: Collection[str] = ()
+    models: Mapping[str, str] = {}
     if storage.exists("lake.json"):
         require_free(storage)
-        held = current_release(open_lake(settings.lake).storage).spaces
-    recipes.with_spaces(settings, held)
+        release = current_release(open_lake(settings.lake).storage)
+        held, models = release.spaces, release.models
+    recipes.with_spaces(settings, Spaces(settings), held, models)
 
 
 def _require_writable(folder: Path) -> None:
@@ -132,7 +138,7 @@ class Session:
         outcomes = {state.work.doc_id: state.outcome() for shard in shards for state in shard.documents}
         settled = settle(plan, outcomes)
         lake, spec = self._context.lake, self.spec
-        spaces = [open_space(name) for name in spec.settings.embed.spaces]
+        spaces = [self._context.spaces.open(name) for name in spec.settings.embed.spaces]
         dimensions = {space.name: space.dimension for space in spaces}
         models = self._models_of(settled.documents) | {space.name: space.fingerprint for space in spaces}
         documents = self._without_mixed_models(settled.documents)
@@ -150,12 +156,15 @@ class Session:
         """The models of all spaces that documents have vectors in, of those too that readers are not shown now: were
         such a space shown again, its old vectors would be."""
         held = current_release(self._context.lake.storage).models
-        return {name: held[name] for name in held if any(row.mark(stage_name(name)) for row in documents)}
+        made_by = {stage_name(name, model): (name, model) for name, model in held.items()}
+        marked = {mark.stage for row in documents for mark in row.stages}
+        shown = {recipe.stage for recipe in self._context.recipes.embed.values()}  # a folder that moved has a new name
+        return {name: model for stage, (name, model) in made_by.items() if stage in marked - shown}
 
     def _changed_models(self) -> list[str]:
         """The spaces whose vectors in this lake were made by another model than the one here."""
         held = current_release(self._context.lake.storage).models
-        spaces = (open_space(name) for name in self.spec.settings.embed.spaces)
+        spaces = (self._context.spaces.open(name) for name in self.spec.settings.embed.spaces)
         return [space.name for space in spaces if held.get(space.name, space.fingerprint) != space.fingerprint]
 
     def _refuse_other_models(self) -> None:
@@ -211,7 +220,8 @@ def session(
     most_spend, most_tokens = caps(max_spend, max_tokens)
     settings = _settings(lake, profile, spaces, most_spend)
     opened = open_lake(settings.lake, create=True)
-    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
+    before = current_release(opened.storage)
+    settings, notes = recipes.with_spaces(settings, Spaces(settings), before.spaces, before.models)
     with opened.lease("ingest") as lease:
         spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens)
         with run_context(spec) as context:
@@ -225,8 +235,8 @@ def preview(
     profile: str | None = None,
     spaces: Sequence[str] | None = None,
 ) -> tuple[Plan, Release, Estimate | None]:
-    """The plan, the release it starts from and what a model's summaries would cost, without changing anything; the
-    lake need not exist yet."""
+    """The plan, the release it starts from and what calls of models would cost, without changing anything; the lake
+    need not exist yet."""
     settings = _settings(lake, profile, spaces)
     try:
         opened: Lake | None = open_lake(settings.lake)
@@ -234,20 +244,22 @@ def preview(
         if Path(settings.lake).exists():
             raise
         opened = None
-    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces if opened else ())
+    before = current_release(opened.storage) if opened else NO_RELEASE
+    settings, notes = recipes.with_spaces(settings, Spaces(settings), before.spaces, before.models)
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        found = recipes.resolve(settings)
+        spaces = Spaces(settings)
+        found = recipes.resolve(settings, spaces=spaces)
         plan = _plan(sources, options, opened, found, workers)
-        cost = _estimate(plan, opened, found, workers) if settings.profile == "openai" else None
-    return plan, current_release(opened.storage) if opened else NO_RELEASE, cost
+        cost = _estimate(plan, opened, found, workers, spaces)
+    return plan, before, cost
 
 
-def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers) -> Estimate:
+def _estimate(plan: Plan, lake: Lake | None, recipe: Recipes, workers: Workers, spaces: Spaces) -> Estimate | None:
     storage, limits = lake.storage if lake else None, recipe.settings.limits
     call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
-    return estimate(storage, recipe, plan.work, call)
+    return estimate(storage, recipe, plan.work, call, spaces)
 
 
 def _plan(
@@ -288,7 +300,7 @@ def published(lake: Lake | None) -> Published:
         progress.report("note", label=f"{error.message}; it is made again from the sources of this run")
         return Published({}, {})
     # What a power cut took, or somebody deleted: such a document counts as not there, so that it is worked on again.
-    lost = set(unavailable(lake, list(documents.values()), release.spaces))
+    lost = set(unavailable(lake, list(documents.values()), release.spaces, release.models))
     kept = {doc_id: document for doc_id, document in documents.items() if doc_id not in lost}
     return Published({row.uri: row for row in sources}, kept)
 

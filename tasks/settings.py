@@ -53,11 +53,32 @@ class SummarizeSettings(Group):
     max_characters: int = Field(600, ge=80)
 
 
+class EmbeddingEndpoint(Group):
+    """The OpenAI-compatible endpoint of the spaces `endpoint:MODEL`. What is counted for a model is by its name.
+
+    Only `dimensions` and `input_tokens` decide vectors; the address, the key and the limits are in no key.
+    """
+
+    base_url: str | None = Field(None, pattern=r"^https?://", description="default: llm.base_url, or OpenAI's own")
+    api_key: SecretStr | None = Field(
+        None, exclude=True, repr=False, description="default: that of llm at the same address, or OPENAI_API_KEY"
+    )
+    dimensions: dict[str, int] = Field({}, description="model -> length to shorten its vectors to, where it can")
+    input_tokens: int = Field(8191, ge=16, description="what the models read at once; longer texts are cut")
+    batch_inputs: int = Field(128, ge=1, le=2048, description="texts in one request, at most")
+    batch_tokens: int = Field(32_000, ge=1, le=300_000, description="their tokens: what a kill can lose at most")
+    requests_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    tokens_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    max_in_flight: int = Field(16, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0, description="for one request")
+
+
 class EmbedSettings(Group):
     """The spaces that chunks and summaries are embedded in, and what of a picture they see."""
 
     spaces: tuple[str, ...] = Field((), description="empty: every space whose model is at hand")
     image_tiles: int = Field(9, ge=0, le=64, description="parts of a large or wide picture with a vector of their own")
+    endpoint: EmbeddingEndpoint = Field(default_factory=EmbeddingEndpoint)
 
 
 def _usable_cores() -> int:

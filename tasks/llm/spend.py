@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 from tasks.llm.request import Picture, Request, Text
 
-
 Share = tuple[str, int]  # whoever asked, and its part of the prompt
 
 

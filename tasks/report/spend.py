@@ -28,11 +28,23 @@ class Spending(BaseModel):
     unpriced: int = 0
 
 
+class EmbeddingEstimate(BaseModel):
+    """What the spaces of an endpoint would be asked about the same documents, each embedded alone."""
+
+    texts: int = 0
+    calls: int = 0
+    tokens: int = 0
+    dollars: float | None = 0.0
+
+
 class Estimate(BaseModel):
     """What a run would ask about the `documents` whose chunks are known, if each answer took all that it may.
 
     The `unknown` documents are not read yet, and come on top. `dollars` is None where a model has no known price.
+    `summaries`: whether a model would write them, which all but `embedding` is about.
     """
+
+    summaries: bool = True
 
     documents: int = 0
     unknown: int = 0
@@ -40,6 +52,7 @@ class Estimate(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     dollars: float | None = 0.0
+    embedding: EmbeddingEstimate | None = None
 
 
 def totals(rows: Iterable[SpendRow]) -> list[Spending]:
@@ -73,13 +86,25 @@ def spend_line(spending: Sequence[Spending]) -> str:
     )
 
 
-def estimate_line(estimate: Estimate) -> str:
-    money = "an unknown price" if estimate.dollars is None else f"${estimate.dollars:.4f}"
-    line = (
-        f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} tokens "
-        f"to the model and at most {estimate.completion_tokens:,} from it, at most {money}"
-    )
-    return line + (f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else "")
+def estimate_lines(estimate: Estimate) -> list[str]:
+    """A line for each stage that costs something."""
+    lines: list[str] = []
+    if estimate.summaries:
+        lines.append(
+            f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} "
+            f"tokens to the model and at most {estimate.completion_tokens:,} from it, at most {_money(estimate.dollars)}"
+        )
+    if (of := estimate.embedding) is not None:
+        lines.append(
+            f"embeddings: at most {of.calls:,} calls for {of.texts:,} texts of {estimate.documents:,} documents, "
+            f"{of.tokens:,} tokens, {_money(of.dollars)}"
+        )
+    above = f"; {estimate.unknown:,} documents are not read yet and come on top" if estimate.unknown else ""
+    return [line + above for line in lines]
+
+
+def _money(dollars: float | None) -> str:
+    return "an unknown price" if dollars is None else f"${dollars:.4f}"
 
 
 def caps(max_spend: float | None, max_tokens: int | None) -> tuple[Decimal | None, int | None]:
