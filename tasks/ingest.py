@@ -249,10 +249,10 @@ def preview(
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        spaces = Spaces(settings)
-        found = recipes.resolve(settings, spaces=spaces)
+        opener = Spaces(settings)
+        found = recipes.resolve(settings, spaces=opener)
         plan = _plan(sources, options, opened, found, workers)
-        cost = _estimate(plan, opened, found, workers, spaces)
+        cost = _estimate(plan, opened, found, workers, opener)
     return plan, before, cost
 
 
