@@ -42,9 +42,8 @@ def estimate(
     found = Estimate(summaries=by_model)
     summaries = _Summaries(recipes, call)
     with _kept_answers(storage) as is_kept, _kept_vectors(storage) as kept_vectors:
-        vectors = [
-            forecast.Forecast(space, recipes.embed[space.name], recipes.settings, kept_vectors) for space in paid
-        ]
+        settings, how = recipes.settings, recipes.embed
+        vectors = [forecast.Forecast(space, how[space.name], settings, kept_vectors) for space in paid]
         for item in work:
             inputs = _inputs(storage, recipes, item) if storage else None
             if storage is None or inputs is None:
@@ -129,7 +128,7 @@ async def _asked(
 def _summaries_of(
     storage: Storage, recipes: Recipes, inputs: tuple[StageRef, StageRef | None]
 ) -> tuple[StageRef | None, list[SummaryRow] | None]:
-    """The summaries of a document: where they are, or what they will be; neither where a model has yet to write them."""
+    """A document's summaries: where they are, or what they will be; neither where a model has yet to write them."""
     settings, (chunks, tags) = recipes.settings, inputs
     by_model = settings.profile == "openai"
     written = stage.find(

@@ -37,6 +37,7 @@ from tasks.query_spaces import (
 from tasks.result import Hit, SearchResult, Signal
 from tasks.rows import ChunkRow, Kind
 from tasks.source_filter import SourceFilter
+from tasks.space_names import is_own
 from tasks.words import cjk_share, cjk_text, content_words, words
 
 if TYPE_CHECKING:
@@ -188,13 +189,14 @@ def _order(candidate: Candidate) -> tuple[bool, float, str]:
 def _weights(query: Query, found: Iterable[str], vectors: Mapping[str, QueryVector]) -> dict[str, float]:
     """How much each signal counts: all alike, except that what cannot read CJK counts as far as the query is not CJK.
 
-    The spaces so far are trained on English, and English full text sees but the product name in a Chinese question. At
+    Our own spaces are trained on English, and English full text sees but the product name in a Chinese question. At
     the least weight, even their best hit scores below the fiftieth of CJK full text, so it is shown after those. A file
-    speaks no language.
+    speaks no language; a model that the user has chosen is taken to read what it is given.
     """
     latin = max(_LEAST_WEIGHT, 1.0 - cjk_share(query.words))
     by_file = {f"vector:{name}" for name, vector in vectors.items() if vector.media and query.files}
-    return {name: 1.0 if name == CJK or name in by_file else latin for name in found}
+    chosen = {f"vector:{name}" for name in vectors if is_own(name)}
+    return {name: 1.0 if name == CJK or name in by_file | chosen else latin for name in found}
 
 
 def _fuse(

@@ -28,6 +28,11 @@ def full(name: str) -> str:
     return PATH + os.path.abspath(os.path.expanduser(name.removeprefix(PATH)))
 
 
+def is_own(name: str) -> bool:
+    """Whether it is a model of the user's choice, which may read any language, and not one that bindery comes with."""
+    return name.startswith((ENDPOINT, PATH))
+
+
 def slug(name: str, fingerprint: str) -> str:
     """What tables and stages of a space are called: letters, digits and hyphens, equal for equal models only.
 

@@ -92,7 +92,8 @@ def estimate_lines(estimate: Estimate) -> list[str]:
     if estimate.summaries:
         lines.append(
             f"summaries: {estimate.calls:,} calls for {estimate.documents:,} documents, {estimate.prompt_tokens:,} "
-            f"tokens to the model and at most {estimate.completion_tokens:,} from it, at most {_money(estimate.dollars)}"
+            f"tokens to the model and at most {estimate.completion_tokens:,} from it, "
+            f"at most {_money(estimate.dollars)}"
         )
     if (of := estimate.embedding) is not None:
         lines.append(
