@@ -44,8 +44,8 @@ def read(path: Path) -> ModelFolder:
     if not path.is_dir():
         raise MissingCapabilityError(
             f"there is no folder {path}",
-            "give the folder of a sentence-transformers model; if it was moved, ingest with --space path:FOLDER: nothing is "
-            "embedded anew",
+            "give the folder of a sentence-transformers model; if it was moved, ingest with --space path:FOLDER: nothing "
+            "is embedded anew",
         )
     modules = _modules(path)
     for kind, place in modules:

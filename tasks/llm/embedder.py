@@ -286,4 +286,7 @@ def read(raw: bytes, count: int) -> tuple[list[np.ndarray], int | None]:
 def _vector(value: Any) -> np.ndarray:
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value, validate=True), "<f4")
-    return np.array(value, "<f4")
+    vector = np.array(value, "<f4")
+    if vector.ndim != 1:
+        raise ValueError
+    return vector
