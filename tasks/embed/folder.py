@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 VERSION = 1  # part of the fingerprint: raise it when equal texts are cut or asked for differently
-_DOCUMENTS = ("document", "passage", "corpus")  # the names of prompts, as sentence-transformers looks for them
-_QUERIES = ("query",)
+# What prompts are called. sentence-transformers adds empty ones under the first names, so that those do not count.
+_DOCUMENTS, _QUERIES = ("document", "passage", "corpus"), ("query",)
 _LONGEST = 8192  # tokens, where a model does not say
 _BATCH = 32
 
@@ -64,11 +64,14 @@ class FolderSpace:
         """Pieces that the model reads whole, with its prompt for documents before them."""
         return self._windows(text, _DOCUMENTS)
 
+    def _prompt(self, names: Sequence[str]) -> str:
+        prompts = self._model.prompts
+        wanted = (prompts.get(name or "") for name in (*names, self._model.default_prompt_name))
+        return next((prompt for prompt in wanted if prompt), "")
+
     def _windows(self, text: str, names: Sequence[str]) -> list[str]:
         with self._lock:
-            prompts = self._model.prompts
-            default = prompts.get(self._model.default_prompt_name or "", "")
-            prompt = next((prompts[name] for name in names if name in prompts), default) or ""
+            prompt = self._prompt(names)
             longest = min(self._model.max_seq_length or _LONGEST, _LONGEST)
 
             def fits(piece: str) -> bool:
@@ -79,18 +82,25 @@ class FolderSpace:
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of documents. A text longer than a window gets the mean direction of its windows."""
         pieces = [self.windows(text) or [text] for text in texts]
-        found = iter(self._encoded([window for of in pieces for window in of], "encode_document"))
+        found = iter(self._encoded([window for of in pieces for window in of], _DOCUMENTS))
         return _unit(np.stack([np.sum([next(found) for _ in of], axis=0) for of in pieces]))
 
     def embed_query(self, text: str) -> np.ndarray:
         """A unit vector: of a query, as the model was trained to tell it from a document."""
         pieces = self._windows(text, _QUERIES) or [text]
-        return np.asarray(_unit(np.sum(self._encoded(pieces, "encode_query"), axis=0)[None])[0], np.float32)
+        return np.asarray(_unit(np.sum(self._encoded(pieces, _QUERIES), axis=0)[None])[0], np.float32)
 
-    def _encoded(self, texts: Sequence[str], how: str) -> np.ndarray:
+    def _encoded(self, texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
         with self._lock:
-            encode = getattr(self._model, how)
-            found = encode(list(texts), batch_size=_BATCH, show_progress_bar=False, normalize_embeddings=True)
+            # By its own methods, because some models have a part of their own for queries.
+            encode = self._model.encode_query if names is _QUERIES else self._model.encode_document
+            found = encode(
+                list(texts),
+                prompt=self._prompt(names),
+                batch_size=_BATCH,
+                show_progress_bar=False,
+                normalize_embeddings=True,
+            )
         return np.asarray(found, np.float32)
 
 

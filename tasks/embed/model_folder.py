@@ -44,8 +44,8 @@ def read(path: Path) -> ModelFolder:
     if not path.is_dir():
         raise MissingCapabilityError(
             f"there is no folder {path}",
-            "give the folder of a sentence-transformers model; if it was moved, ingest with --space path:FOLDER: nothing "
-            "is embedded anew",
+            "give the folder of a sentence-transformers model; if it was moved, ingest with --space path:FOLDER: "
+            "nothing is embedded anew",
         )
     modules = _modules(path)
     for kind, place in modules:
@@ -70,9 +70,9 @@ def _modules(path: Path) -> list[tuple[str, str]]:
     except (TypeError, KeyError, ValueError, OSError) as error:
         raise _unusable(path, f"its modules.json cannot be read ({type(error).__name__})", "get it again") from None
     for _, place in modules:
-        if not (path / place).resolve().is_relative_to(path.resolve()) or not (path / place).is_dir():
-            if place and not (path / place).exists():
-                continue  # a module without files of its own, such as Normalize
+        # One without files of its own, such as Normalize, need not be there.
+        inside = (path / place).resolve().is_relative_to(path.resolve())
+        if not inside or ((path / place).exists() and not (path / place).is_dir()):
             raise _unusable(path, f"its module folder {place!r} is not in it", "get it again")
     if not modules:
         raise _unusable(path, "it has no modules", "get it again")

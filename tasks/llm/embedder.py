@@ -7,17 +7,15 @@ vector, and an endpoint that takes fewer texts at once than others is served wit
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 
 from tasks import tokens
-from tasks.llm import embeddings
+from tasks.llm import embedding_reply, embeddings
 from tasks.llm.embeddings import Embeddings
 from tasks.llm.errors import DimensionError, EndpointError, LlmError, RejectedError
 from tasks.llm.exchange import Exchange, Paid, Retries
@@ -244,7 +242,7 @@ class _Batch:
         return False
 
     def read(self, raw: bytes) -> Paid[dict[str, np.ndarray]]:
-        vectors, used = read(raw, len(self._inputs))
+        vectors, used = embedding_reply.read(raw, len(self._inputs))
         asked = self._embedder._asked
 
         def keep() -> dict[str, np.ndarray] | Failure:
@@ -261,32 +259,3 @@ class _Batch:
             return found
 
         return Paid(self.prompt if used is None else used, 0, 0, keep)
-
-
-def read(raw: bytes, count: int) -> tuple[list[np.ndarray], int | None]:
-    """The vectors of a reply in the order of the inputs, and the tokens that it says were used.
-
-    Raises ValueError for what are not `count` vectors of one length.
-    """
-    try:
-        body = orjson.loads(raw)
-        rows = sorted(enumerate(body["data"]), key=lambda row: row[1].get("index", row[0]))
-        places = [row.get("index", place) for place, row in rows]
-        vectors = [_vector(row["embedding"]) for _, row in rows]
-        used = (body.get("usage") or {}).get("prompt_tokens")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"no embeddings ({type(error).__name__})") from None
-    if places != list(range(count)):
-        raise ValueError(f"{len(vectors)} embeddings for {count} texts")
-    if len({len(vector) for vector in vectors}) != 1 or not len(vectors[0]):
-        raise ValueError("embeddings of different lengths")
-    return vectors, used if isinstance(used, int) and used >= 0 else None
-
-
-def _vector(value: Any) -> np.ndarray:
-    if isinstance(value, str):
-        return np.frombuffer(base64.b64decode(value, validate=True), "<f4")
-    vector = np.array(value, "<f4")
-    if vector.ndim != 1:
-        raise ValueError
-    return vector

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from tasks.errors import LakeError
-from tasks.llm import embedder as module
+from tasks.llm import embedding_reply
 from tasks.llm.embedder import PROBE, Asked, Embedder
 from tasks.llm.embeddings import Embeddings, key
 from tasks.llm.errors import (
@@ -309,15 +309,15 @@ def test_stop_lets_arrive_what_is_on_its_way(bench: Bench) -> None:
 )
 def test_what_are_no_embeddings(body: Any) -> None:
     with pytest.raises(ValueError, match="embeddings"):
-        module.read(orjson.dumps(body), 2)
+        embedding_reply.read(orjson.dumps(body), 2)
 
 
 def test_replies_are_read_leniently() -> None:
     first, second = {"index": 0, "embedding": [1.0, 0.0]}, {"index": 1, "embedding": [0.0, 1.0]}
-    vectors, used = module.read(orjson.dumps({"data": [second, first], "usage": {"prompt_tokens": 7}}), 2)
+    vectors, used = embedding_reply.read(orjson.dumps({"data": [second, first], "usage": {"prompt_tokens": 7}}), 2)
     assert [list(vector) for vector in vectors] == [[1, 0], [0, 1]] and used == 7
     unnamed = [{"embedding": row["embedding"]} for row in (first, second)]
-    vectors, used = module.read(orjson.dumps({"data": unnamed}), 2)
+    vectors, used = embedding_reply.read(orjson.dumps({"data": unnamed}), 2)
     assert [list(vector) for vector in vectors] == [[1, 0], [0, 1]] and used is None
 
 
