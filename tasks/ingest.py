@@ -63,7 +63,9 @@ def _settings(
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
+    opener = Spaces(settings)
     for name in settings.embed.spaces:
+        opener.open(name)
         if name.startswith(ENDPOINT):
             account.check(endpoint.calls(settings), [name.removeprefix(ENDPOINT)], max_spend)
     return settings
