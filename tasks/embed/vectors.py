@@ -124,17 +124,24 @@ class Vectors:
         groups: Sequence[Sequence[Item]],
         embed: Callable[[Sequence[Item]], Iterable[Found]],
     ) -> None:
-        """Embed all at once; if that fails group by group, so that only the group to blame goes without."""
-        error = self._attempt(part, embed)
-        if error is None:
+        """Embed all at once; if that fails group by group, and then one by one: what several documents have in common
+        must not fail with one of them."""
+        if self._attempt(part, embed) is None:
             return
         for group in groups:
-            error = self._attempt([item for item in group if item.item not in self._found], embed)
+            missing = [item for item in group if item.item not in self._found]
+            error = self._attempt(missing, embed)
             if error is not None:
-                if not isinstance(error, DocumentError):
-                    self._require_working(error)
-                flaw = error if isinstance(error, DocumentError) else _flaw(self._space, error)
-                self._found.update({item.item: flaw for item in group if item.item not in self._found})
+                for item in missing:
+                    self._alone(item, error if len(missing) == 1 else self._attempt([item], embed))
+
+    def _alone(self, item: Item, error: Exception | None) -> None:
+        """The item is to blame, unless it is the model."""
+        if error is None:
+            return
+        if not isinstance(error, DocumentError):
+            self._require_working(error)
+        self._found[item.item] = error if isinstance(error, DocumentError) else _flaw(self._space, error)
 
     def _attempt(self, items: Sequence[Item], embed: Callable[[Sequence[Item]], Iterable[Found]]) -> Exception | None:
         self._check()

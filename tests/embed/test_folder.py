@@ -64,6 +64,12 @@ def test_equal_to_sentence_transformers(plain: Path) -> None:
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
+def test_half_precision_differs_by_rounding(plain: Path) -> None:
+    found = open_folder(str(plain), ComputeSettings(device="cpu", precision="bfloat16")).embed_texts(TEXTS)
+    assert found.dtype == np.float32 and np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-5
+    assert (found * reference(plain, TEXTS)).sum(axis=1).min() > 0.99
+
+
 def test_queries_and_documents_get_their_prompts(prompted: Path) -> None:
     space = opened(prompted)
     assert isinstance(space, PromptedSpace)
