@@ -68,8 +68,8 @@ def ingest(
         list[str] | None,
         Parameter(
             negative=(),
-            help="Embed in these spaces only: minilm, imagebind, endpoint:MODEL, path:FOLDER. [default: all whose models "
-            "are installed]",
+            help="Embed in these spaces only: minilm, imagebind, endpoint:MODEL, path:FOLDER. [default: all whose "
+            "models are installed]",
         ),
     ] = None,
     max_spend: Annotated[float | None, Parameter(help="Dollars that calls of models by this run may cost.")] = None,

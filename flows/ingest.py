@@ -68,8 +68,8 @@ def ingest(
         only: restrict the run to these files below the sources.
         spaces: the embedding spaces, `endpoint:MODEL` and `path:FOLDER` among them; every one whose model is at hand
             where none is named.
-        max_spend: dollars that this run may spend on calls of models; what then lacks a summary or vectors is left for the
-            next run.
+        max_spend: dollars that this run may spend on calls of models; what then lacks a summary or vectors is left for
+            the next run.
         max_tokens: the same in tokens.
 
     Returns:
