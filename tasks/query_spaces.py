@@ -14,10 +14,11 @@ from typing import Protocol
 import numpy as np
 
 from tasks.embed import spaces as embed_spaces
-from tasks.embed.spaces import MediaSpace
+from tasks.embed.spaces import MediaSpace, embed_query
 from tasks.errors import LakeError, MissingCapabilityError, UsageError
 from tasks.lake import Release
 from tasks.query import Query, query_vector
+from tasks.space_names import full
 
 
 class QuerySpace(Protocol):
@@ -42,6 +43,7 @@ class QueryVector:
 
 def chosen_spaces(release: Release, asked: Sequence[str]) -> list[str]:
     """The spaces of the release that are asked for, or all. Raises UsageError for one that it has not."""
+    asked = [full(name) for name in asked]
     for name in asked:
         if name not in release.spaces:
             held = ", ".join(sorted(release.spaces)) or "none"
@@ -54,7 +56,7 @@ def ask(open_space: Callable[[str], QuerySpace], name: str, query: Query, releas
     space = _open(open_space, name, query, release)
     if isinstance(space, MediaSpace):
         return QueryVector(query_vector(query, space), media=True)
-    return QueryVector(space.embed_texts([query.words])[0], media=False) if query.words else None
+    return QueryVector(embed_query(space, query.words), media=False) if query.words else None
 
 
 def _open(open_space: Callable[[str], QuerySpace], name: str, query: Query, release: Release) -> QuerySpace:
@@ -118,12 +120,13 @@ def coverage(release: Release, spaces: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def text_spaces(release: Release, open_space: Callable[[str], QuerySpace] = embed_spaces.open_space) -> tuple[str, ...]:
+def text_spaces(release: Release, open_space: Callable[[str], QuerySpace] | None = None) -> tuple[str, ...]:
     """The spaces of a release that read nothing but text; none means that it has no such space.
 
     What answers are made of is text, and how strong evidence is was calibrated on these spaces: a question is put to
     them alone, unless the asker chooses others. It also spares a question the loading of a large model.
     """
+    open_space = open_space or embed_spaces.Spaces().open
     found: list[str] = []
     for name in sorted(release.spaces):
         with contextlib.suppress(MissingCapabilityError):  # said by `retrieve` where it matters

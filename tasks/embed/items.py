@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import MediaSpace, Space
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
+from tasks.space_names import slug
 
 _EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
 
@@ -92,7 +93,7 @@ def items_of(
     for chunk in chunks:
         for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space):
             for index, window in enumerate(space.windows(text)):
-                items.append(Item(chunk, view, index, content_id(space.name, space.fingerprint, window), text=window))
+                items.append(Item(chunk, view, index, _named(space, window), text=window))
         for index, medium in enumerate(media.get(chunk.chunk_id, [])):
             items.append(raw_item(chunk, index, medium, space))
     return items
@@ -100,5 +101,8 @@ def items_of(
 
 def raw_item(chunk: ChunkRow, index: int, medium: MediaItem, space: Space) -> Item:
     """The item of one part of a chunk's medium. The lake path of a medium is its content's hash."""
-    identity = content_id(space.name, space.fingerprint, chunk.media, list(medium.spec))
-    return Item(chunk, "raw", index, identity, media=medium)
+    return Item(chunk, "raw", index, _named(space, chunk.media, list(medium.spec)), media=medium)
+
+
+def _named(space: Space, *what: object) -> str:
+    return content_id(slug(space.name, space.fingerprint), space.fingerprint, *what)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from tasks.errors import MissingCapabilityError, UsageError
+from tasks.llm.transport import Endpoint
 from tasks.settings import LlmSettings, Settings, load_settings
 
 
@@ -28,6 +29,15 @@ def speech_settings(settings: Settings) -> LlmSettings:
     own = settings.transcribe
     key = own.api_key or (_here().transcribe.api_key if own.base_url else None)
     return settings.llm.serving_speech(own.model_copy(update={"api_key": key}))
+
+
+def embedding_settings(settings: Settings) -> LlmSettings:
+    """Those of the endpoint that embeds; with the key of its own, if there is one, which is found likewise."""
+    own = settings.embed.endpoint
+    key = own.api_key or _here().embed.endpoint.api_key
+    if key is None and own.base_url is not None and Endpoint(own.base_url).of_openai:
+        key = LlmSettings().key()  # what OpenAI's own tools use
+    return settings.llm.serving_embeddings(own.model_copy(update={"api_key": key}))
 
 
 def _here() -> Settings:
