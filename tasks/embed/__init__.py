@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from tasks import stage
 from tasks.embed.items import Item, items_of, medium_of
 from tasks.embed.media import Call, MediaItem, Medium, call_here
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import Space, embeds_media
 from tasks.embed.vectors import Lookup, Vectors
 from tasks.errors import BinderyError, DocumentError
 from tasks.rows import ChunkRow, SummaryRow, VectorRow, digest, from_table, vectors_to_table
@@ -135,7 +135,7 @@ def _media_items(
     media: Sequence[Medium], recipe: Recipe, space: Space, call: Call
 ) -> dict[Medium, list[MediaItem] | DocumentError]:
     distinct = list(dict.fromkeys(media))
-    if not distinct or not isinstance(space, MediaSpace):
+    if not distinct or not embeds_media(space):
         return {}
     return dict(zip(distinct, space.media_items(distinct, int(recipe.settings[_TILES]), call), strict=True))
 

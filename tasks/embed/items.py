@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from tasks.embed.media import MediaItem, Medium, modality_of
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import Space, embeds_media
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
 from tasks.space_names import slug
 
@@ -62,7 +62,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     if "text" in space.views and chunk.text.strip() and not stands_for_words:
         found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
     if "summary" in space.views and summary.strip():
-        english = row.english if row and isinstance(space, MediaSpace) else ""
+        english = row.english if row and embeds_media(space) else ""
         found.append(("summary", english or summary))
     return found
 

@@ -10,7 +10,7 @@ import functools
 import importlib
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -67,9 +67,11 @@ class Space(Protocol):
     def __hash__(self) -> int: ...
 
 
-@runtime_checkable
 class MediaSpace(Space, Protocol):
-    """A space that also embeds pictures, recordings and sensors' data, so that each finds the others."""
+    """A space that also embeds pictures, recordings and sensors' data, so that each finds the others.
+
+    `embeds_media` tells them: `isinstance` would ask for every property, and an endpoint's dimension can cost a call.
+    """
 
     def media_items(
         self, media: Sequence[Medium], tiles: int, call: Call = call_here
@@ -90,6 +92,11 @@ class MediaSpace(Space, Protocol):
     def embed_file(self, modality: Modality, path: str) -> np.ndarray:
         """(dimension,) float32 of unit length: a whole file as a query. Raises DocumentError naming the file."""
         ...
+
+
+def embeds_media(space: object) -> TypeGuard[MediaSpace]:
+    """Whether a space is a `MediaSpace`."""
+    return hasattr(space, "embed_media")
 
 
 @runtime_checkable

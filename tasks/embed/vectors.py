@@ -16,7 +16,7 @@ from tasks import progress
 from tasks.embed.items import Item
 from tasks.embed.media import Call
 from tasks.embed.recent import recent_of
-from tasks.embed.spaces import MediaSpace, PaidSpace, Space
+from tasks.embed.spaces import PaidSpace, Space, embeds_media
 from tasks.errors import BinderyError, DocumentError, ModelError
 from tasks.llm.errors import BudgetReachedError, LlmError
 from tasks.rows import Modality
@@ -96,7 +96,7 @@ class Vectors:
         return self._space.embed_texts(texts)
 
     def _embed_media(self, items: Sequence[Item]) -> Iterable[Found]:
-        if not isinstance(self._space, MediaSpace):
+        if not embeds_media(self._space):
             raise TypeError(f"space {self._space.name} embeds no media")
         return self._space.embed_media([item.media for item in items if item.media], self._call)
 
