@@ -16,11 +16,13 @@ from decimal import Decimal
 
 from tasks import recipes
 from tasks.containers import run_scratch
+from tasks.embed.spaces import Spaces
 from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
 from tasks.llm.account import Account
 from tasks.llm.ledger import Budget
+from tasks.llm.place import Place
 from tasks.recipes import Recipes
 from tasks.settings import Lane, Settings
 
@@ -42,16 +44,18 @@ class RunSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """`llm` is there in the openai profile, where the run asks."""
+    """`llm` is there in the openai profile, where the run asks; it and the spaces spend from one budget."""
 
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
+    spaces: Spaces
     llm: Account | None = None
 
     def stop(self) -> None:
         """End what is going on for the run, soon."""
+        self.spaces.stop()
         if self.llm is not None:
             self.llm.stop()
         self.workers.close()
@@ -59,6 +63,7 @@ class Context:
     def close(self) -> None:
         """End it, and keep the answers that are on their way."""
         self.stop()
+        self.spaces.close()
         if self.llm is not None:
             self.llm.close()
 
@@ -80,20 +85,19 @@ def context_of(spec: RunSpec) -> Context:
         if spec.run in _ended:
             raise _ended[spec.run] or RunEndedError(f"run {spec.run} has ended", "start a new run")
         if spec.run not in _open:
-            lake = open_lake(spec.settings.lake)
-            _open[spec.run] = Context(
-                spec,
-                lake,
-                recipes.resolve(spec.settings, spec.capabilities),
-                Workers(spec.settings.limits),
-                _account(spec, lake) if spec.settings.profile == "openai" and spec.asks else None,
-            )
+            _open[spec.run] = _opened(spec)
         return _open[spec.run]
 
 
-def _account(spec: RunSpec, lake: Lake) -> Account:
-    budget = Budget(spec.max_spend, spec.max_tokens)
-    return Account(lake.storage, spec.run, "summarize", spec.settings.llm, budget, spec.lane == "batch")
+def _opened(spec: RunSpec) -> Context:
+    settings, lake = spec.settings, open_lake(spec.settings.lake)
+    budget, place = Budget(spec.max_spend, spec.max_tokens), Place(settings.llm.shared_limit)
+    spaces = Spaces(settings, lake.storage, spec.run, "embed", budget, place)
+    found = recipes.resolve(settings, spec.capabilities, spaces)
+    account: Account | None = None
+    if settings.profile == "openai" and spec.asks:
+        account = Account(lake.storage, spec.run, "summarize", settings.llm, budget, spec.lane == "batch", place)
+    return Context(spec, lake, found, Workers(settings.limits), spaces, account)
 
 
 @contextlib.contextmanager

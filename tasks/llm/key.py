@@ -1,7 +1,7 @@
 """The endpoint's key, found by the process that asks when its run starts, and kept in that process alone.
 
 It comes from `llm.api_key`, from the Prefect Secret block that `llm.api_key_block` names, or from OPENAI_API_KEY.
-Settings that travel to another process travel without it (`LlmSettings.__getstate__`); that one finds its own.
+Settings that travel to another process travel without it (`KeyedGroup.__getstate__`); that one finds its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from tasks.errors import MissingCapabilityError, UsageError
-from tasks.settings import LlmSettings, load_settings
+from tasks.llm.transport import Endpoint
+from tasks.settings import LlmSettings, Settings, load_settings
 
 
 def find_key(settings: LlmSettings) -> SecretStr | None:
@@ -20,7 +21,21 @@ def find_key(settings: LlmSettings) -> SecretStr | None:
         return settings.api_key
     if settings.api_key_block is not None:
         return _from_block(settings.api_key_block)
-    return load_settings(profile="local").llm.key()  # of this process; the rest of its settings is not what is asked
+    return _here().llm.key()
+
+
+def embedding_settings(settings: Settings) -> LlmSettings:
+    """Those of the endpoint that embeds; with the key of its own, if there is one, which is found likewise."""
+    own = settings.embed.endpoint
+    key = own.api_key or _here().embed.endpoint.api_key
+    if key is None and own.base_url is not None and Endpoint(own.base_url).of_openai:
+        key = LlmSettings().key()  # what OpenAI's own tools use
+    return settings.llm.serving_embeddings(own.model_copy(update={"api_key": key}))
+
+
+def _here() -> Settings:
+    """The settings of this process; all but its keys is not what is asked."""
+    return load_settings(profile="local")
 
 
 def _from_block(name: str) -> SecretStr:

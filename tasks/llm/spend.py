@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator, Callable
 
 from tasks.llm.request import Picture, Request, Text
 
+Share = tuple[str, int]  # whoever asked, and its part of the prompt
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spend:
-    """What one reply cost, whether or not it was any use. `owner` is whoever asked first."""
+    """What one reply cost, whether or not it was any use. `owner` is whoever asked first.
+
+    Where one request asks for several, `shares` says how much of it was for whom.
+    """
 
     key: str
     owner: str
@@ -19,6 +24,7 @@ class Spend:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    shares: tuple[Share, ...] = ()
 
 
 Settle = Callable[[Spend], None]
