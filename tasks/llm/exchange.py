@@ -220,14 +220,15 @@ class Exchange(abc.ABC):
         """What the endpoint asks for holds for all who ask this model; our own patience for this request."""
         if outcome.wait is not None:
             pacer.pause(outcome.wait)
-            return
+            if outcome.limited:
+                return
         seconds = min(self._retries.most_seconds, self._retries.base_seconds * 2 ** min(attempt - 1, 16))
         seconds *= self._jitter.uniform(0.5, 1.0)
         if outcome.limited:
             pacer.pause(seconds)
             return
         async with self._unless_stopped():
-            await self._sleep(seconds)
+            await self._sleep(max(seconds, outcome.wait or 0.0))  # "now" is no reason to try six times at once
 
     def _given(self, outcome: Failure) -> LlmError:
         """The error to raise, after what it says about all other requests."""

@@ -18,10 +18,15 @@ from tasks.settings import LlmSettings, Settings, load_settings
 def find_key(settings: LlmSettings) -> SecretStr | None:
     """None for endpoints that ask for none. Raises MissingCapabilityError where a block is named and is not there."""
     if settings.api_key is not None:
-        return settings.api_key
+        return _stripped(settings.api_key)
     if settings.api_key_block is not None:
-        return _from_block(settings.api_key_block)
-    return _here().llm.key()
+        return _stripped(_from_block(settings.api_key_block))
+    return _stripped(_here().llm.key())
+
+
+def _stripped(key: SecretStr | None) -> SecretStr | None:
+    """Without the line end that a file or a mounted secret leaves on it."""
+    return SecretStr(key.get_secret_value().strip()) if key is not None else None
 
 
 def speech_settings(settings: Settings) -> LlmSettings:

@@ -43,7 +43,7 @@ class Purse:
             spend.prompt_tokens, spend.completion_tokens, spend.cached_tokens, spend.audio_tokens, spend.seconds
         )
         if usage.seconds and not usage.total and not self._by_time(spend.model):
-            return usage, self._price(spend.model, of_sound(usage.seconds, timed=False))  # it does not say how many
+            usage = of_sound(usage.seconds, timed=False)  # it does not say how many
         return usage, self._price(spend.model, usage)
 
     def sound(self, request: Speech) -> Usage:

@@ -37,6 +37,8 @@ class Hosted(Generic[E]):
 
     def __init__(self, make: Callable[[], E], beside: Beside | None = None) -> None:
         self._holder: asyncio.Task[None] | None = None
+        self._closing = False
+        self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
         self._thread.start()
@@ -60,11 +62,11 @@ class Hosted(Generic[E]):
 
     def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Have something done on the loop. Raises StoppedError once it is closed."""
-        try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:  # the loop is closed
-            work.close()
-            raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+        with self._lock:  # what is accepted is done before the loop stops, so that nobody waits for ever
+            if not self._closing:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise StoppedError("the run has ended", "run again: what is answered is kept")
 
     def run(self, ask: Callable[[E], Coroutine[Any, Any, T]]) -> T:
         """Ask on the loop; blocks the calling thread. An interrupt leaves the work running: what was paid for arrives,
@@ -77,7 +79,9 @@ class Hosted(Generic[E]):
 
     def close(self) -> None:
         """Waits for what is on its way; safe to call twice."""
-        if not self._loop.is_closed():
+        with self._lock:
+            first, self._closing = not self._closing, True
+        if first:
             try:
                 self._result(self._closed())
             finally:
@@ -116,7 +120,16 @@ class Hosted(Generic[E]):
     def _result(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    async def _none_left(self) -> None:
+        """What was accepted while the exchange closed ends with it."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def _end(self) -> None:
+        self._closing = True
+        self._result(self._none_left())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
