@@ -97,8 +97,10 @@ def ingest(
 
     if dry_run:
         from tasks import ingest as run
+        from tasks.report.spend import caps
 
         started = time.monotonic()
+        caps(max_spend, max_tokens)  # a preview spends nothing, and says all the same what no run would take
         options = run.plan_options(checksum, restage, prune, allow_mass_delete, None)
         with terminal.progress():
             plan, release = run.preview(sources, options, lake=lake, profile=profile, spaces=space, lane=lane)

@@ -7,13 +7,20 @@ bound the work and never change what comes out of it; they are not part of any k
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from tasks.errors import MissingCapabilityError, UsageError
 from tasks.rows import Kind
@@ -291,6 +298,12 @@ def load_settings(**overrides: Any) -> Settings:
         settings = Settings(**given)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"bindery.toml cannot be read: {error}", "mend the file, or move it away") from error
+    except SettingsError as error:  # a list or table in a variable is JSON; pydantic names the field, not the variable
+        found = re.search(r'field "(\w+)"', str(error))
+        name = f"BINDERY_{found[1].upper()}" if found else "a BINDERY_ variable"
+        raise UsageError(
+            f"{name} or one that begins with {name}__ is no JSON", """such as BINDERY_SUMMARIZE__KINDS='["text"]'"""
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

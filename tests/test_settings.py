@@ -97,3 +97,9 @@ def test_prices_and_no_temperature_from_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("BINDERY_LLM__TEMPERATURE", "none")
     llm = load_settings().llm
     assert llm.prices == {"m": Price(input=Decimal("0.15"), output=Decimal("0.6"))} and llm.temperature is None
+
+
+def test_a_variable_that_should_be_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BINDERY_SUMMARIZE__KINDS", "text")
+    with pytest.raises(UsageError, match="BINDERY_SUMMARIZE__ is no JSON"):
+        load_settings()
