@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from flows import terminal
+from flows.search_options import Json
 from tasks.errors import UsageError
 
 NONE, PARTLY = 1, 3
-Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
 def classify(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from flows import terminal
-from flows.search_options import Lake, Selection, Terms, lake_uri, retrieve_selected
+from flows.search_options import Json, Lake, Selection, Terms, lake_uri, retrieve_selected
 from tasks.errors import BinderyError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ INTERRUPTED = 130
 _DEBUG = bool(os.environ.get("BINDERY_DEBUG"))
 
 Profile = Literal["local", "openai"]
-Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
 _ALL, _NONE = Selection(), Terms()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from flows import terminal
-from flows.search_options import Lake, lake_uri
+from flows.search_options import Json, Lake, lake_uri
 from tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def cost(
     ] = False,
     space: Annotated[list[str] | None, Parameter(negative=(), help="Of an ingest with these spaces only.")] = None,
     top: Annotated[int, Parameter(help="Without SOURCE: how many of the dearest documents to name.")] = 10,
-    json: Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")] = False,
+    json: Json = False,
 ) -> int:
     """With SOURCE: what `bindery ingest` of them would ask of models, by stage, model and kind of chunk, and what that
     costs at most. Without: what the lake has paid, by run, stage and model, and for which documents.

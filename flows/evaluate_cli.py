@@ -8,11 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows import terminal
-from flows.search_options import Lake, lake_uri
+from flows.search_options import Json, Lake, lake_uri
 from tasks.errors import UsageError
 
 GATE = 6
-Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from flows import terminal
+from flows.search_options import Json
 from tasks.embed.imagebind import fetch as download
 from tasks.embed.imagebind import installed
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
@@ -25,7 +26,6 @@ Precision = Annotated[
 Models = Annotated[
     str | None, Parameter(help="Folder of installed models. [default: BINDERY_MODELS, or the user's data folder]")
 ]
-Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 
 models_app = App(
     name="models", help="Models: what is installed, and getting what is not.", result_action="return_value"

@@ -1,4 +1,4 @@
-"""The options that `bindery search` and `bindery ask` share: what to search by, and where; and the search itself."""
+"""The options that commands share; of `bindery search` and `bindery ask`, what to search by, where, and the search."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "table", "image", "audio", "video", "depth", "thermal", "imu"]
 Lake = Annotated[str | None, Parameter(help="Folder of the lake. [default: data/lake, or BINDERY_LAKE]")]
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
 _FILE = "A file to search by"
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from tasks import asking, shards
 from tasks import ingest as run
@@ -25,6 +26,15 @@ from tasks.settings import Limits
 from tasks.work import make_shards
 
 T = TypeVar("T")
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, values: Mapping[str, str | None]) -> None:
+    """Set `BINDERY_` variables, by the rest of their names; None takes one away."""
+    for name, value in values.items():
+        if value is None:
+            monkeypatch.delenv(f"BINDERY_{name}")
+        else:
+            monkeypatch.setenv(f"BINDERY_{name}", value)
 
 
 class InlineWorkers:

@@ -13,7 +13,7 @@ import pytest
 
 from flows import cli
 from tests.llm.endpoint import Behaviour, FakeEndpoint
-from tests.pipeline import ingest, inline
+from tests.pipeline import configure, ingest, inline
 
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 FILES = ("reports/shipments-2025.xlsx", "network/stations.csv", "support/harborview-runbook.md", "media/clock.png")
@@ -23,7 +23,7 @@ FILES = ("reports/shipments-2025.xlsx", "network/stations.csv", "support/harborv
 def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEndpoint]:
     monkeypatch.chdir(tmp_path)
     with FakeEndpoint(Behaviour()) as endpoint, inline():
-        for name, value in {
+        values = {
             "PROFILE": "openai",
             "LAKE": str(tmp_path / "lake"),
             "LLM__BASE_URL": endpoint.base_url,
@@ -33,8 +33,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEn
             "LLM__PRICES": '{"small": {"input": 0.15, "output": 0.6}, "seer": {"input": 2, "output": 8}}',
             "SUMMARIZE__KINDS": '["text", "table", "image"]',
             "PARTITION__OCR": "false",
-        }.items():
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+        }
+        configure(monkeypatch, values)
         yield endpoint
 
 

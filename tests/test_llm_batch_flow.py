@@ -22,7 +22,7 @@ from tasks.report.run import RunReport
 from tasks.status import lake_status
 from tests.llm.batches import BatchBehaviour
 from tests.llm.endpoint import Behaviour, FakeEndpoint, Fault
-from tests.pipeline import assert_same_index, ingest, inline, opened, statuses
+from tests.pipeline import assert_same_index, configure, ingest, inline, opened, statuses
 
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 SOME = [CORPUS / "support", CORPUS / "sales"]
@@ -38,7 +38,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEn
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setattr(api, "_BASE_SECONDS", 0.001)
     with FakeEndpoint(Behaviour(api_key="sk-batch")) as endpoint, inline():
-        for name, value in {
+        values = {
             "PROFILE": "openai",
             "LLM__BASE_URL": endpoint.base_url,
             "LLM__API_KEY": "sk-batch",
@@ -48,8 +48,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEn
             "LLM__BATCH_POLL_SECONDS": "0.01",
             "SUMMARIZE__KINDS": '["text", "table", "image", "audio"]',
             "PARTITION__OCR": "false",
-        }.items():
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+        }
+        configure(monkeypatch, values)
         yield endpoint
 
 

@@ -28,7 +28,7 @@ from tasks.status import lake_status
 from tasks.summarize import prompt
 from tests.llm import made_up
 from tests.llm.endpoint import Behaviour, FakeEndpoint, Fault
-from tests.pipeline import ingest, ingest_planned, inline, opened, statuses
+from tests.pipeline import configure, ingest, ingest_planned, inline, opened, statuses
 
 CORPUS = Path(__file__).parent.parent / "data" / "corpus"
 CANARY = "sk-canary-77e1c0"
@@ -44,7 +44,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEn
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with FakeEndpoint(Behaviour(api_key=CANARY)) as endpoint, inline():
-        for name, value in {
+        values = {
             "PROFILE": "openai",
             "LLM__BASE_URL": endpoint.base_url,
             "LLM__API_KEY": CANARY,
@@ -53,8 +53,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeEn
             "LLM__PRICES": '{"small": {"input": 0.15, "output": 0.6}, "seer": {"input": 2, "output": 8}}',
             "SUMMARIZE__KINDS": '["text", "table", "image", "audio"]',
             "PARTITION__OCR": "false",
-        }.items():
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+        }
+        configure(monkeypatch, values)
         yield endpoint
 
 
@@ -231,11 +231,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(
     error: type[BinderyError],
     said: str,
 ) -> None:
-    for name, value in changes.items():
-        if value is None:
-            monkeypatch.delenv(f"BINDERY_{name}")
-        else:
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+    configure(monkeypatch, changes)
     for start in (run.preflight, ingest):
         with pytest.raises(error, match=said) as caught:
             start([str(notes)], str(tmp_path / "lake"), **caps)

@@ -30,7 +30,7 @@ from tasks.space_names import full, slug
 from tasks.status import lake_status
 from tests.embed.toy_folder import DIMENSION, e5_prompts, save_toy_folder
 from tests.llm.endpoint import Behaviour, FakeEndpoint, Fault
-from tests.pipeline import ingest, ingest_planned, inline, opened, statuses
+from tests.pipeline import configure, ingest, ingest_planned, inline, opened, statuses
 
 CANARY = "sk-canary-2c9d41"
 MODEL = "Org/Embed é-大"
@@ -53,13 +53,13 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEndpoint]:
     with FakeEndpoint(Behaviour(api_key=CANARY)) as endpoint:
-        for name, value in {
+        values = {
             "EMBED__ENDPOINT__BASE_URL": endpoint.base_url,
             "EMBED__ENDPOINT__API_KEY": CANARY,
             "EMBED__ENDPOINT__BATCH_INPUTS": "4",
             "LLM__PRICES": PRICES,
-        }.items():
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+        }
+        configure(monkeypatch, values)
         yield endpoint
 
 
@@ -180,14 +180,14 @@ def test_a_budget_leaves_documents_for_the_next_run(endpoint: FakeEndpoint, note
 def test_money_is_a_cap_too_and_summaries_and_vectors_share_it(
     endpoint: FakeEndpoint, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {
+    values = {
         "PROFILE": "openai",
-        "BASE_URL": endpoint.base_url,
-        "API_KEY": CANARY,
-        "MODEL": "small",
-    }.items():
-        monkeypatch.setenv("BINDERY_PROFILE" if name == "PROFILE" else f"BINDERY_LLM__{name}", value)
-    monkeypatch.setenv("BINDERY_SUMMARIZE__KINDS", '["table"]')
+        "LLM__BASE_URL": endpoint.base_url,
+        "LLM__API_KEY": CANARY,
+        "LLM__MODEL": "small",
+        "SUMMARIZE__KINDS": '["table"]',
+    }
+    configure(monkeypatch, values)
     lake = tmp_path / "lake"
     first = ingest([notes], lake, spaces=[SPACE], max_spend=0.006)
     dollars = float(sum(row.money for row in read_ledger(opened(lake).storage)))
@@ -277,11 +277,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(
     error: type[BinderyError],
     said: str,
 ) -> None:
-    for name, value in changes.items():
-        if value is None:
-            monkeypatch.delenv(f"BINDERY_{name}")
-        else:
-            monkeypatch.setenv(f"BINDERY_{name}", value)
+    configure(monkeypatch, changes)
     for start in (run.preflight, ingest):
         with pytest.raises(error, match=said) as caught:
             start([str(notes)], str(tmp_path / "lake"), spaces=[SPACE], **caps)  # type: ignore[arg-type]

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.errors import LakeError
+
 PATIENCE_SECONDS = 120.0  # how long one process waits while another writes
 
 
@@ -25,6 +27,18 @@ def connect(path: Path, durable: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def lake_errors(what: str, path: Path | None, lost: str) -> Iterator[None]:
+    """SQLite's errors as LakeError; `lost` says what becomes of the content where a damaged file is moved away."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise LakeError(
+            f"the {what} {path} cannot be used: {error}",
+            f"check the disk; a damaged file can be moved away, and {lost}",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from tasks.errors import LakeError
 from tasks.llm import database
 from tasks.storage import Storage
 
@@ -119,12 +118,5 @@ class Embeddings:
         elif found != _FORMAT:
             raise sqlite3.DatabaseError(f"its format is {found}, this version of bindery reads {_FORMAT}")
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise LakeError(
-                f"the kept embeddings {self._path} cannot be used: {error}",
-                "check the disk; a damaged file can be moved away, and what it held is asked for again",
-            ) from error
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return database.lake_errors("kept embeddings", self._path, "what it held is asked for again")

@@ -37,6 +37,11 @@ class Retries:
     outage: int = 8  # so many requests given up in a row, and the endpoint counts as down
 
 
+def backoff(attempt: int, base_seconds: float, most_seconds: float) -> float:
+    """Seconds to wait after the attempt of this number (from 1): doubling, and never the same for all who wait."""
+    return min(most_seconds, base_seconds * 2.0 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0)
+
+
 @dataclasses.dataclass(slots=True)
 class Counts:
     reused: int = 0  # answered from what is kept
@@ -133,7 +138,6 @@ class Exchange(abc.ABC):
         self._given_up = 0
         self._stopped: LlmError | None = None
         self._waiting: set[asyncio.Timeout] = set()
-        self._jitter = random.Random()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint.host})"
@@ -222,8 +226,7 @@ class Exchange(abc.ABC):
             pacer.pause(outcome.wait)
             if outcome.limited:
                 return
-        seconds = min(self._retries.most_seconds, self._retries.base_seconds * 2 ** min(attempt - 1, 16))
-        seconds *= self._jitter.uniform(0.5, 1.0)
+        seconds = backoff(attempt, self._retries.base_seconds, self._retries.most_seconds)
         if outcome.limited:
             pacer.pause(seconds)
             return

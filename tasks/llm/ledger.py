@@ -13,13 +13,12 @@ import dataclasses
 import itertools
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
-from tasks.errors import LakeError
-from tasks.llm.database import PATIENCE_SECONDS, connect, transaction
+from tasks.llm.database import PATIENCE_SECONDS, connect, lake_errors, transaction
 from tasks.llm.errors import BudgetReachedError
 from tasks.llm.prices import Usage
 from tasks.storage import Storage
@@ -188,15 +187,8 @@ def _parts(total: int, weights: Sequence[int]) -> list[int]:
     return [end - begin for begin, end in itertools.pairwise([0, *ends[:-1], total])]
 
 
-@contextlib.contextmanager
-def _lake_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LakeError(
-            f"the ledger {path} cannot be used: {error}",
-            "check the disk; a damaged file can be moved away, and what it told of earlier runs is lost",
-        ) from error
+def _lake_errors(path: Path) -> contextlib.AbstractContextManager[None]:
+    return lake_errors("ledger", path, "what it told of earlier runs is lost")
 
 
 class Budget:

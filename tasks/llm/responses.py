@@ -188,17 +188,10 @@ class SqliteResponses(Responses):
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with database.lake_errors("kept responses", self._path, "what it held is asked for again"):
             if getattr(self._local, "pid", None) != os.getpid():
                 self._local.connection, self._local.pid = self._open(), os.getpid()
             yield self._local.connection
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise LakeError(
-                f"the kept responses {self._path} cannot be used: {error}",
-                "check the disk; a damaged file can be moved away, and what it held is asked for again",
-            ) from error
 
     def _open(self) -> sqlite3.Connection:
         connection = database.connect(self._path)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -22,6 +18,7 @@ from tasks.llm.pacer import Pacer, RateLimits
 from tasks.llm.spend import Spend
 from tasks.llm.transport import Endpoint
 from tests.llm.endpoint import Behaviour, FakeEndpoint
+from tests.llm.nursery import nursery, serve, until
 
 _TEXTS = [f"Table {number} of the annual report" for number in range(700)]
 _BATCH, _IN_FLIGHT, _KILLS = 3, 4, 20
@@ -49,13 +46,6 @@ async def _embed_all(base_url: str, path: str) -> int:
         return embedder.counts.sent
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_kill_at_random_moments(tmp_path: Path) -> None:
     path, dice = tmp_path / "embeddings.sqlite", random.Random(9)
     key_of = {text: _ASKED.key(text) for text in _TEXTS}
@@ -65,34 +55,24 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
             found = embeddings.known(key_of.values())
         return {text for text, key in key_of.items() if key in found}
 
-    command = [sys.executable, "-m", "tests.llm.test_embedder_kill"]
     with FakeEndpoint(Behaviour(latency=(0.02, 0.5))) as endpoint:
-        nursery = subprocess.Popen(
-            [*command, endpoint.base_url, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert nursery.stdin is not None and nursery.stdout is not None
-        try:
+        with nursery("tests.llm.test_embedder_kill") as children:
             before, lost = kept(), 0
             for _ in range(_KILLS):
                 already = len(endpoint.calls)
-                nursery.stdin.write("\n")
-                nursery.stdin.flush()
-                pid = int(nursery.stdout.readline())
+                children.start(endpoint.base_url, path)
                 wanted = already + dice.randint(1, 2 * len(_TEXTS) // _BATCH // _KILLS - 6)
-                _until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
+                until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
                 time.sleep(dice.random() * 0.03)
-                os.kill(pid, signal.SIGKILL)
-                assert int(nursery.stdout.readline()) == signal.SIGKILL
-                _until(lambda: not endpoint.connected)
+                children.kill()
+                assert children.ended() == signal.SIGKILL
+                until(lambda: not endpoint.connected)
                 batches = [set(call.body["input"]) for call in endpoint.calls[already:]]
                 asked, after = set().union(*batches), kept()
                 assert not asked & before and before <= after <= before | asked
                 assert all(batch <= after or not batch & after for batch in batches)  # all of a reply, or nothing
                 assert len(asked - after) <= _IN_FLIGHT * _BATCH
                 before, lost = after, lost + len(asked - after)
-        finally:
-            nursery.kill()
-            nursery.wait()
         sent = asyncio.run(_embed_all(endpoint.base_url, str(path)))
         assert sent > 0 and kept() == set(_TEXTS)
         bought = sum(len(call.body["input"]) for call in endpoint.calls)
@@ -100,18 +80,5 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         assert asyncio.run(_embed_all(endpoint.base_url, str(path))) == 0
 
 
-def _nursery(base_url: str, path: str) -> None:
-    """A process that has imported everything and forks one child per line of its input: kills cost no start-up."""
-    import openai  # noqa: F401
-
-    for _ in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            asyncio.run(_embed_all(base_url, path))
-            os._exit(0)
-        print(child, flush=True)
-        print(os.waitpid(child, 0)[1], flush=True)
-
-
 if __name__ == "__main__":
-    _nursery(sys.argv[1], sys.argv[2])
+    serve(lambda base_url, path: asyncio.run(_embed_all(base_url, path)))

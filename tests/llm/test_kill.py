@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from pydantic import SecretStr
 
@@ -22,6 +16,7 @@ from tasks.llm.request import Message, Request, Sampling, Text, to_openai
 from tasks.llm.responses import SqliteResponses
 from tests.llm.endpoint import Behaviour, FakeEndpoint
 from tests.llm.made_up import request_hash
+from tests.llm.nursery import nursery, serve, until
 
 _REQUESTS = 400
 _IN_FLIGHT = 8
@@ -48,49 +43,6 @@ async def _answer_all(base_url: str, path: str) -> int:
         return client.counts.sent
 
 
-def _nursery(base_url: str, path: str) -> None:
-    """A process that has imported everything and forks one child per line of its input: kills cost no start-up."""
-    import openai  # noqa: F401
-
-    for _ in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            asyncio.run(_answer_all(base_url, path))
-            os._exit(0)
-        print(child, flush=True)
-        print(os.waitpid(child, 0)[1], flush=True)
-
-
-@contextlib.contextmanager
-def _children(base_url: str, path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.llm.test_kill", base_url, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _line(stream: IO[str] | None) -> int:
-    assert stream is not None
-    return int(stream.readline())
-
-
-def _start(nursery: subprocess.Popen[str]) -> int:
-    assert nursery.stdin is not None
-    nursery.stdin.write("\n")
-    nursery.stdin.flush()
-    return _line(nursery.stdout)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    """A child that fails on its own must not leave the test waiting for ever."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_kill_at_random_moments(tmp_path: Path) -> None:
     path = tmp_path / "responses.sqlite"
     dice = random.Random(4)
@@ -100,17 +52,17 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         with SqliteResponses(path) as responses:
             return {name for name, key in key_of.items() if responses.get(key) is not None}
 
-    with FakeEndpoint(Behaviour(latency=(0.02, 0.5))) as endpoint, _children(endpoint.base_url, path) as nursery:
+    with FakeEndpoint(Behaviour(latency=(0.02, 0.5))) as endpoint, nursery("tests.llm.test_kill") as children:
         before, lost = kept(), 0
         for _ in range(_KILLS):
             already = len(endpoint.calls)
-            pid = _start(nursery)
+            children.start(endpoint.base_url, path)
             wanted = already + dice.randint(1, 2 * _REQUESTS // _KILLS - 10)
-            _until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
+            until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
             time.sleep(dice.random() * 0.03)
-            os.kill(pid, signal.SIGKILL)
-            assert _line(nursery.stdout) == signal.SIGKILL  # it was at work, and not done
-            _until(lambda: not endpoint.connected)  # what has reached the endpoint is billed, though nobody listens
+            children.kill()
+            assert children.ended() == signal.SIGKILL  # it was at work, and not done
+            until(lambda: not endpoint.connected)  # what has reached the endpoint is billed, though nobody listens
 
             asked, after = {call.hash for call in endpoint.calls[already:]}, kept()
             assert asked & before == set()  # every answer that was kept is used
@@ -118,8 +70,8 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
             assert len(asked - after) <= _IN_FLIGHT
             before, lost = after, lost + len(asked - after)
 
-        pid = _start(nursery)
-        assert _line(nursery.stdout) == 0  # this one may finish
+        children.start(endpoint.base_url, path)
+        assert children.ended() == 0  # this one may finish
         assert endpoint.billed().keys() == key_of.keys() == kept()
         assert 0 < endpoint.billed_twice() <= lost <= _IN_FLIGHT * _KILLS
 
@@ -129,4 +81,4 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _nursery(sys.argv[1], sys.argv[2])
+    serve(lambda base_url, path: asyncio.run(_answer_all(base_url, path)))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +21,7 @@ from tasks.storage import LocalStorage
 from tasks.transcribe import recipe, sound, transcribe_document
 from tests.llm import spoken
 from tests.llm.endpoint import Behaviour, FakeEndpoint
+from tests.llm.nursery import nursery, serve, until
 
 _IN_FLIGHT = 3
 _WINDOWS = 40
@@ -74,49 +70,21 @@ def _transcribe(base_url: str, lake: Path, scratch: str) -> StageRef:
         account.close()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def _nursery(base_url: str, lake: str, scratch: str) -> None:
-    """A process that has imported everything and forks one child per line of its input: kills cost no start-up."""
-    import av  # noqa: F401
-    import openai  # noqa: F401
-
-    for _ in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            _transcribe(base_url, Path(lake), scratch)
-            os._exit(0)
-        print(child, flush=True)
-        print(os.waitpid(child, 0)[1], flush=True)
-
-
 def test_a_killed_run_loses_what_was_in_flight(tmp_path: Path) -> None:
     lake, scratch = tmp_path / "lake", tmp_path / "scratch"
     scratch.mkdir()
     _recording(lake)
     dice = random.Random(2)
     with FakeEndpoint(Behaviour(latency=(0.03, 0.3))) as endpoint:
-        command = [sys.executable, "-m", "tests.transcribe.test_kill", endpoint.base_url, str(lake), str(scratch)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
-            assert nursery.stdin is not None and nursery.stdout is not None
-            try:
-                for _ in range(_KILLS):
-                    before = len(endpoint.calls)
-                    nursery.stdin.write("\n")
-                    nursery.stdin.flush()
-                    child = int(nursery.stdout.readline())
-                    wanted = before + _IN_FLIGHT + dice.randint(1, 3)  # so that something has been answered
-                    _until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
-                    os.kill(child, signal.SIGKILL)
-                    assert int(nursery.stdout.readline()) == signal.SIGKILL
-                    _until(lambda: not endpoint.connected)
-            finally:
-                nursery.kill()
+        with nursery("tests.transcribe.test_kill") as children:
+            for _ in range(_KILLS):
+                before = len(endpoint.calls)
+                children.start(endpoint.base_url, lake, scratch)
+                wanted = before + _IN_FLIGHT + dice.randint(1, 3)  # so that something has been answered
+                until(lambda wanted=wanted: len(endpoint.calls) >= wanted)  # type: ignore[misc]
+                children.kill()
+                assert children.ended() == signal.SIGKILL
+                until(lambda: not endpoint.connected)
         with SqliteResponses(lake / "responses/responses.sqlite") as responses:
             kept = responses.count()
         lost = len(endpoint.calls) - kept
@@ -134,4 +102,4 @@ def test_a_killed_run_loses_what_was_in_flight(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _nursery(*sys.argv[1:])
+    serve(lambda base_url, lake, scratch: _transcribe(base_url, Path(lake), scratch), "av")

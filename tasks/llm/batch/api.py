@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from tasks.llm.errors import BatchError, EndpointError, NotFoundError
+from tasks.llm.exchange import backoff
 from tasks.llm.transport import Failure, Reply, Transport
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class _Patience:
             wait = outcome.wait
         elif self.attempts >= _ATTEMPTS:
             raise EndpointError(f"{self._host} gave an answer that cannot be read", "check llm.base_url")
-        ours = min(_MOST_SECONDS, _BASE_SECONDS * 2.0 ** (self.attempts - 1)) * random.uniform(0.5, 1.0)
+        ours = backoff(self.attempts, _BASE_SECONDS, _MOST_SECONDS)
         await self._sleep(max(ours, wait or 0.0))
 
 

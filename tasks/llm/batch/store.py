@@ -18,9 +18,8 @@ from typing import Any, Literal, Self
 
 import orjson
 
-from tasks.errors import LakeError
 from tasks.llm import errors
-from tasks.llm.database import PATIENCE_SECONDS, connect, transaction
+from tasks.llm.database import PATIENCE_SECONDS, connect, lake_errors, transaction
 from tasks.llm.dialect import Dialect
 from tasks.llm.errors import LlmError
 from tasks.storage import Storage
@@ -234,12 +233,5 @@ def _batch(row: dict[str, Any]) -> Batch:
     )
 
 
-@contextlib.contextmanager
-def _lake_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise LakeError(
-            f"the batches {path} cannot be used: {error}",
-            "check the disk; a damaged file can be moved away, and what its batches hold is then asked for again",
-        ) from error
+def _lake_errors(path: Path) -> contextlib.AbstractContextManager[None]:
+    return lake_errors("batches", path, "what its batches hold is then asked for again")
