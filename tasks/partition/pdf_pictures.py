@@ -1,124 +1,183 @@
-"""The pictures in a PDF page: embedded rasters as they are, page renders where the page itself is the picture."""
+"""The embedded pictures of a PDF page: where each is seen, and its bytes.
+
+In: a page. Out: `Placed` pictures, those that a producer cut into strips or tiles joined; and for each its encoded
+bytes. A picture is what the reader sees. Its own bytes are kept where they show that (best quality, equal for equal
+pictures); where a mask, a clip, a colour space, a turn or transparency makes it another, its region is rendered.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import io
-import warnings
+import math
 
+import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from tasks.partition.context import PartContext
+from tasks.partition.boxes import Box, area, common, union
 from tasks.partition.ocr import on_white
-from tasks.partition.pdf_text import View
+from tasks.partition.page import View
+from tasks.partition.pdf_render import jpeg, png, region
 
-_MAX_PICTURES = 40  # per page: beyond are tiles of a map or the glyphs of a font
-_POINTS_PER_INCH = 72
+_THUMB = 96  # pixels of the longer side when two pictures are compared
+_OTHER = 40  # of 255: a pixel that differs by more is another one
+_MAX_OTHER = 0.06  # of all pixels
+_FLAT = 4.0  # deviation of a picture's pixels below which it shows nothing
+_CLIP_POINTS = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Placed:
-    """An image object on a page and its box there, in points from the top left."""
+    """A picture on a page: the box in which it is seen, in points from the top left, and its pixels.
 
-    image: pypdfium2.PdfImage
-    box: tuple[float, float, float, float]
+    `images` are its image objects, more than one where it was cut. `plain` says that nothing turns, mirrors, clips or
+    fades it, as far as its place on the page tells.
+    """
+
+    images: tuple[pypdfium2.PdfImage, ...]
+    box: Box
     pixels: tuple[int, int]
+    plain: bool
 
     def coverage(self, page: tuple[float, float]) -> float:
         """The share of the page that the picture covers."""
+        return area(common(self.box, (0.0, 0.0, *page))) / max(page[0] * page[1], 1.0)
+
+    @property
+    def density(self) -> float:
+        """Pixels per point, along the side that has more."""
         x0, y0, x1, y1 = self.box
-        width = max(0.0, min(x1, page[0]) - max(x0, 0.0))
-        height = max(0.0, min(y1, page[1]) - max(y0, 0.0))
-        return width * height / max(page[0] * page[1], 1.0)
+        return max(self.pixels[0] / max(x1 - x0, 0.1), self.pixels[1] / max(y1 - y0, 0.1))
 
 
 def placed_images(page: pypdfium2.PdfPage, view: View) -> list[Placed]:
-    """The image objects of a page, those in forms too."""
+    """The image objects of a page, those in forms too, as far as they lie on the page."""
     found = []
     for image in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=5):
         try:
-            left, bottom, right, top = _page_bounds(image)
-            found.append(Placed(image, view.box(left, bottom, right, top), image.get_px_size()))
+            placed = _placed(image, view)
         except pypdfium2.PdfiumError:
             continue
+        if placed is not None:
+            found.append(placed)
     return found
 
 
-def _page_bounds(image: pypdfium2.PdfObject) -> tuple[float, float, float, float]:
-    """Bounds in page coordinates: objects in a form report them in the form's own."""
-    left, bottom, right, top = image.get_bounds()
-    corners = [(left, bottom), (left, top), (right, bottom), (right, top)]
-    container = image.container
-    while container is not None:
-        matrix = container.get_matrix()
-        corners = [matrix.on_point(x, y) for x, y in corners]
-        container = getattr(container, "container", None)
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    return min(xs), min(ys), max(xs), max(ys)
+def encode(placed: Placed, page: pypdfium2.PdfPage, view: View, dpi: int, max_pixels: int) -> tuple[bytes, str] | None:
+    """What the reader sees of a picture as JPEG or PNG; None where that is one flat colour.
+
+    Raises PdfiumError where the page cannot be rendered.
+    """
+    shown = region(page, view, placed.box, _THUMB / max(_sides(placed.box)), _THUMB * _THUMB * 4)
+    if np.asarray(shown).std(axis=(0, 1)).max() < _FLAT:
+        return None
+    lossy = [name for name in _filters(placed) if name in ("DCTDecode", "JPXDecode")]
+    own = _own(placed, shown) if placed.plain and len(placed.images) == 1 else None
+    if own is not None:
+        return own
+    picture = region(page, view, placed.box, max(placed.density, dpi / 72), max_pixels)
+    return (jpeg(picture, 90), "image/jpeg") if lossy else (png(picture), "image/png")
 
 
-def wanted(images: list[Placed], page: tuple[float, float], context: PartContext) -> list[Placed]:
-    """The pictures worth keeping, in reading order; the others are counted as dropped."""
-    least = context.settings.min_picture_px
-    kept = [
-        placed
-        for placed in images
-        if min(placed.pixels) >= least
-        and placed.pixels[0] * placed.pixels[1] <= context.settings.max_pixels
-        and min(placed.box[2] - placed.box[0], placed.box[3] - placed.box[1]) >= 12
-        and placed.box[0] < page[0] and placed.box[1] < page[1] and placed.box[2] > 0 and placed.box[3] > 0
-    ]  # fmt: skip
-    kept.sort(key=lambda placed: (round(placed.box[1]), round(placed.box[0])))
-    context.counts["pictures_dropped"] += len(images) - len(kept[:_MAX_PICTURES])
-    return kept[:_MAX_PICTURES]
-
-
-def encode(placed: Placed) -> tuple[bytes, str] | None:
-    """The picture's own JPEG bytes where they are that, else a PNG of it; None where pdfium cannot decode it."""
-    image = placed.image
+def _own(placed: Placed, shown: Image.Image) -> tuple[bytes, str] | None:
+    """The picture's own bytes where they show what the page shows."""
+    image = placed.images[0]
     try:
         if image.get_filters(skip_simple=True) == ["DCTDecode"]:
             data = bytes(image.get_data(decode_simple=True))
-            with Image.open(io.BytesIO(data)) as jpeg:
-                if jpeg.mode in ("L", "RGB"):
-                    return data, "image/jpeg"
-        return png(image.get_bitmap(render=False).to_pil()), "image/png"
+            with Image.open(io.BytesIO(data)) as own:
+                if own.mode not in ("L", "RGB") or own.size != placed.pixels:
+                    return None
+                own.draft("RGB", (2 * _THUMB, 2 * _THUMB))  # decodes an eighth of the pixels of a large one
+                return (data, "image/jpeg") if _alike(own, shown) else None
+        decoded = image.get_bitmap(render=False).to_pil()
+        if not _alike(decoded, shown):
+            return None
+        if "JPXDecode" in image.get_filters():
+            return jpeg(decoded, 92), "image/jpeg"
+        return png(decoded), "image/png"
     except (pypdfium2.PdfiumError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # the page is rendered instead, as far as pdfium can
+
+
+def _alike(own: Image.Image, shown: Image.Image) -> bool:
+    """Whether two pictures look the same at the size of a stamp."""
+    size = max(1, shown.width // 2), max(1, shown.height // 2)
+    a, b = (np.asarray(on_white(p).resize(size, Image.Resampling.BOX), np.int16) for p in (own, shown))
+    other = np.abs(a - b).max(axis=2) > _OTHER
+    return bool(other.mean() <= _MAX_OTHER and np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))).max() < _OTHER / 2)
+
+
+def _placed(image: pypdfium2.PdfImage, view: View) -> Placed | None:
+    forms = []
+    container = image.container
+    while container is not None:
+        forms.append(container)
+        container = getattr(container, "container", None)
+    matrix = image.get_matrix()
+    seen = _box_of([matrix.on_point(x, y) for x in (0, 1) for y in (0, 1)])
+    whole = seen
+    faded = bool(pdfium.FPDFPageObj_HasTransparency(image.raw))
+    clip = _clip(image)
+    seen = seen if clip is None else common(seen, clip)
+    for form in forms:
+        outer = form.get_matrix()
+        matrix = matrix.multiply(outer)
+        seen, whole = _moved(seen, outer), _moved(whole, outer)
+        clip = _clip(form)
+        seen = seen if clip is None else common(seen, clip)
+        faded = faded or bool(pdfium.FPDFPageObj_HasTransparency(form.raw))
+    page = (view.left, view.bottom, view.right, view.top)
+    seen = common(seen, page)
+    if seen[0] >= seen[2] or seen[1] >= seen[3]:
         return None
+    straight = abs(matrix.b) + abs(matrix.c) <= 0.01 * (abs(matrix.a) + abs(matrix.d))
+    upright = straight and matrix.a > 0 and matrix.d > 0 and view.turns % 4 == 0
+    # A hair's breadth of clip is a producer's rounding; a page's edge cuts what is printed to the border of the paper.
+    cut = area(seen) < 0.93 * area(common(whole, (page[0] - 12, page[1] - 12, page[2] + 12, page[3] + 12)))
+    return Placed((image,), view.box(*seen), image.get_px_size(), upright and not cut and not faded)
 
 
-def render(page: pypdfium2.PdfPage, dpi: int, max_pixels: int) -> Image.Image:
-    """The page as a picture, at most `max_pixels` large however large its paper is."""
-    width, height = page.get_size()
-    scale = dpi / _POINTS_PER_INCH
-    pixels = width * height * scale * scale
-    bound = min(max_pixels, 16_000_000)
-    if pixels > bound:
-        scale *= (bound / pixels) ** 0.5
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        picture: Image.Image = page.render(scale=scale).to_pil()
-        return picture.convert("RGB")
+def _clip(thing: pypdfium2.PdfObject) -> Box | None:
+    """The box of an object's clip, in the coordinates of what holds the object."""
+    path = pdfium.FPDFPageObj_GetClipPath(thing.raw)
+    found: Box | None = None
+    x, y = ctypes.c_float(), ctypes.c_float()
+    for number in range(max(0, pdfium.FPDFClipPath_CountPaths(path)) if path else 0):
+        count = pdfium.FPDFClipPath_CountPathSegments(path, number)
+        if not 3 <= count <= _CLIP_POINTS:
+            continue
+        points = []
+        for index in range(count):
+            segment = pdfium.FPDFClipPath_GetPathSegment(path, number, index)
+            pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+            points.append((x.value, y.value))
+        found = _box_of(points) if found is None else common(found, _box_of(points))
+    return found
 
 
-def has_ink(page: pypdfium2.PdfPage) -> bool:
-    """Whether anything shows on the page."""
-    picture = render(page, 36, 1_000_000).convert("L")
-    low, high = picture.getextrema()
-    return high - low > 24  # type: ignore[operator]
+def _moved(box: Box, matrix: pypdfium2.PdfMatrix) -> Box:
+    return _box_of([matrix.on_point(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])])
 
 
-def jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+def _box_of(points: list[tuple[float, float]]) -> Box:
+    return union((x, y, x, y) for x, y in points)
 
 
-def png(picture: Image.Image) -> bytes:
-    if picture.mode not in ("1", "L", "RGB", "RGBA", "P"):
-        picture = on_white(picture)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)  # a fifth larger, half the time
-    return buffer.getvalue()
+def _filters(placed: Placed) -> list[str]:
+    return [name for image in placed.images[:1] for name in image.get_filters()]
+
+
+def _sides(box: Box) -> tuple[float, float]:
+    return max(1.0, box[2] - box[0]), max(1.0, box[3] - box[1])
+
+
+def joined(parts: list[Placed]) -> Placed:
+    """One picture of several that touch."""
+    box = union(part.box for part in parts)
+    density = max(part.density for part in parts)
+    pixels = math.ceil((box[2] - box[0]) * density), math.ceil((box[3] - box[1]) * density)
+    return Placed(tuple(image for part in parts for image in part.images), box, pixels, plain=False)
