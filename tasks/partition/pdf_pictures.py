@@ -22,10 +22,10 @@ from tasks.partition.ocr import on_white
 from tasks.partition.page import View
 from tasks.partition.pdf_render import jpeg, png, region
 
-_THUMB = 96  # pixels of the longer side when two pictures are compared
+_STAMP = 10_000  # pixels at which pictures are looked at
 _OTHER = 40  # of 255: a pixel that differs by more is another one
 _MAX_OTHER = 0.06  # of all pixels
-_FLAT = 4.0  # deviation of a picture's pixels below which it shows nothing
+_FLAT = 16  # of 255, between a picture's dark and light pixels: less shows nothing
 _CLIP_POINTS = 1000
 
 
@@ -66,35 +66,67 @@ def placed_images(page: pypdfium2.PdfPage, view: View) -> list[Placed]:
     return found
 
 
-def encode(placed: Placed, page: pypdfium2.PdfPage, view: View, dpi: int, max_pixels: int) -> tuple[bytes, str] | None:
-    """What the reader sees of a picture as JPEG or PNG; None where that is one flat colour.
+def stamp(placed: Placed) -> np.ndarray | None:
+    """What a picture shows by itself, as small as a stamp: colour and opacity, after masks and clips.
 
-    Raises PdfiumError where the page cannot be rendered.
+    A few milliseconds, whatever else is on the page. None where pdfium cannot say.
     """
-    shown = region(page, view, placed.box, _THUMB / max(_sides(placed.box)), _THUMB * _THUMB * 4)
-    if np.asarray(shown).std(axis=(0, 1)).max() < _FLAT:
+    image = placed.images[0]
+    matrix = image.get_matrix()
+    width, height = abs(matrix.a) + abs(matrix.c), abs(matrix.b) + abs(matrix.d)
+    scale = (_STAMP / max(width * height, 1e-3)) ** 0.5
+    scale = min(scale, 1000 / max(width, height, 1e-3))
+    try:
+        image.set_matrix(matrix.scale(scale, scale))
+        bitmap = pdfium.FPDFImageObj_GetRenderedBitmap(image.pdf.raw, image.page.raw, image.raw)
+    except pypdfium2.PdfiumError:
         return None
-    lossy = [name for name in _filters(placed) if name in ("DCTDecode", "JPXDecode")]
-    own = _own(placed, shown) if placed.plain and len(placed.images) == 1 else None
+    finally:
+        image.set_matrix(matrix)
+    if not bitmap:
+        return None
+    return np.asarray(pypdfium2.PdfBitmap.from_raw(bitmap).to_pil().convert("RGBA"))
+
+
+def is_blank(seen: np.ndarray) -> bool:
+    """Whether a stamp is one colour, or nothing."""
+    low, high = np.percentile(_on_white(seen), (0.5, 99.5), axis=(0, 1))
+    return bool((high - low).max() < _FLAT)
+
+
+def is_smooth(seen: np.ndarray) -> bool:
+    """Whether a stamp has no detail, as the gradients and washes behind slides."""
+    grey = _on_white(seen).mean(axis=2)
+    steps = np.abs(np.diff(grey, axis=0))[:, 1:] + np.abs(np.diff(grey, axis=1))[1:]
+    return bool(steps.size == 0 or np.percentile(steps, 97) < _FLAT)
+
+
+def encode(placed: Placed, page: pypdfium2.PdfPage, view: View, dpi: int, max_pixels: int) -> tuple[bytes, str]:
+    """What the reader sees of a picture, as JPEG or PNG. Raises PdfiumError where the page cannot be rendered."""
+    own = _own(placed) if placed.plain and len(placed.images) == 1 else None
     if own is not None:
         return own
     picture = region(page, view, placed.box, max(placed.density, dpi / 72), max_pixels)
+    lossy = {"DCTDecode", "JPXDecode"}.intersection(name for image in placed.images for name in image.get_filters())
     return (jpeg(picture, 90), "image/jpeg") if lossy else (png(picture), "image/png")
 
 
-def _own(placed: Placed, shown: Image.Image) -> tuple[bytes, str] | None:
+def _own(placed: Placed) -> tuple[bytes, str] | None:
     """The picture's own bytes where they show what the page shows."""
     image = placed.images[0]
+    seen = stamp(placed)
+    if seen is None:
+        return None
     try:
         if image.get_filters(skip_simple=True) == ["DCTDecode"]:
             data = bytes(image.get_data(decode_simple=True))
             with Image.open(io.BytesIO(data)) as own:
                 if own.mode not in ("L", "RGB") or own.size != placed.pixels:
                     return None
-                own.draft("RGB", (2 * _THUMB, 2 * _THUMB))  # decodes an eighth of the pixels of a large one
-                return (data, "image/jpeg") if _alike(own, shown) else None
+                own.draft("RGB", (seen.shape[1], seen.shape[0]))  # decodes an eighth of the pixels of a large one
+                return (data, "image/jpeg") if _alike(own, seen) else None
         decoded = image.get_bitmap(render=False).to_pil()
-        if not _alike(decoded, shown):
+        if not _alike(decoded, seen):
             return None
         if "JPXDecode" in image.get_filters():
             return jpeg(decoded, 92), "image/jpeg"
@@ -103,12 +135,20 @@ def _own(placed: Placed, shown: Image.Image) -> tuple[bytes, str] | None:
         return None  # the page is rendered instead, as far as pdfium can
 
 
-def _alike(own: Image.Image, shown: Image.Image) -> bool:
-    """Whether two pictures look the same at the size of a stamp."""
-    size = max(1, shown.width // 2), max(1, shown.height // 2)
+def _alike(own: Image.Image, seen: np.ndarray) -> bool:
+    """Whether a picture looks as its stamp does."""
+    size = max(1, seen.shape[1] // 2), max(1, seen.shape[0] // 2)
+    shown = Image.fromarray(_on_white(seen).astype(np.uint8))
     a, b = (np.asarray(on_white(p).resize(size, Image.Resampling.BOX), np.int16) for p in (own, shown))
     other = np.abs(a - b).max(axis=2) > _OTHER
-    return bool(other.mean() <= _MAX_OTHER and np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))).max() < _OTHER / 2)
+    tint = np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))).max()
+    opaque = (seen[..., 3] > 250).mean() >= 1 - _MAX_OTHER
+    return bool(opaque and other.mean() <= _MAX_OTHER and tint < _OTHER / 2)
+
+
+def _on_white(seen: np.ndarray) -> np.ndarray:
+    opacity = seen[..., 3:].astype(np.float32) / 255
+    return seen[..., :3] * opacity + 255 * (1 - opacity)
 
 
 def _placed(image: pypdfium2.PdfImage, view: View) -> Placed | None:
@@ -165,14 +205,6 @@ def _moved(box: Box, matrix: pypdfium2.PdfMatrix) -> Box:
 
 def _box_of(points: list[tuple[float, float]]) -> Box:
     return union((x, y, x, y) for x, y in points)
-
-
-def _filters(placed: Placed) -> list[str]:
-    return [name for image in placed.images[:1] for name in image.get_filters()]
-
-
-def _sides(box: Box) -> tuple[float, float]:
-    return max(1.0, box[2] - box[0]), max(1.0, box[3] - box[1])
 
 
 def joined(parts: list[Placed]) -> Placed:
