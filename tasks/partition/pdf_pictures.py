@@ -12,7 +12,7 @@ from PIL import Image
 
 from tasks.partition.context import PartContext
 from tasks.partition.ocr import on_white
-from tasks.partition.pdf_text import View
+from tasks.partition.page import View
 
 _MAX_PICTURES = 40  # per page: beyond are tiles of a map or the glyphs of a font
 _POINTS_PER_INCH = 72

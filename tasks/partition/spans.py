@@ -24,6 +24,7 @@ class Span:
     y1: float
     size: float
     bold: bool = False
+    angle: int = 0  # degrees counterclockwise; nothing but the text of a turned span is laid out
 
     @property
     def height(self) -> float:
