@@ -6,7 +6,7 @@ In: points in page coordinates and how the path is painted. Out: Rule and Shape 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -136,14 +136,8 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     """Pieces on one line (within a point) joined where they touch, or where they are dashes."""
     out: list[_Piece] = []
     for track in _tracks(sorted(pieces)):
-        track.sort(key=lambda piece: piece[1])
-        runs: list[list[_Piece]] = []
-        for piece in track:
-            if runs and _follows(runs[-1], piece):
-                runs[-1].append(piece)
-            else:
-                runs.append([piece])
-        for run in runs:
+        solid = [piece for run in _runs(sorted(track, key=lambda p: p[1]), _touches) for piece in _line(run)]
+        for run in _runs(solid, _is_dash):  # only now: the short ends of solid lines are no dashes
             out += _line(run)
     return sorted(out)
 
@@ -159,11 +153,22 @@ def _tracks(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
         yield track
 
 
-def _follows(run: list[_Piece], piece: _Piece) -> bool:
-    gap = piece[1] - max(before[2] for before in run[-3:])
-    if gap <= _TOUCH:
-        return True
-    return gap <= _DASH and piece[2] - piece[1] <= _DASH and run[-1][2] - run[-1][1] <= _DASH
+def _runs(track: list[_Piece], follows: Callable[[_Piece, _Piece], bool]) -> list[list[_Piece]]:
+    runs: list[list[_Piece]] = []
+    for piece in track:
+        if runs and follows(max(runs[-1][-3:], key=lambda before: before[2]), piece):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs
+
+
+def _touches(before: _Piece, piece: _Piece) -> bool:
+    return piece[1] - before[2] <= _TOUCH
+
+
+def _is_dash(before: _Piece, piece: _Piece) -> bool:
+    return piece[1] - before[2] <= _DASH and piece[2] - piece[1] <= _DASH and before[2] - before[1] <= _DASH
 
 
 def _line(run: list[_Piece]) -> list[_Piece]:
