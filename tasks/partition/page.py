@@ -7,7 +7,11 @@ pdf_text and pdf_drawings make these; tables and figures are found in them.
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+Value = TypeVar("Value", float, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class View:
         width, height = self.right - self.left, self.top - self.bottom
         return (height, width) if self.turns % 2 else (width, height)
 
-    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+    def box(self, left: Value, bottom: Value, right: Value, top: Value) -> tuple[Value, Value, Value, Value]:
         """x0, y0, x1, y1 from the top left of the page as shown. Arrays of coordinates are welcome, too."""
         x0, x1, y0, y1 = left - self.left, right - self.left, bottom - self.bottom, top - self.bottom
         width, height = self.right - self.left, self.top - self.bottom

@@ -1,12 +1,12 @@
-"""A path's segments sorted into rules and shapes, and the pieces of rules joined.
+"""The paths of a page sorted into rules and shapes, and the pieces of rules joined.
 
-In: points in page coordinates and how the path is painted. Out: Rule and Shape in the page's view.
+In: `Paths`, arrays of everything that is painted. Out: Rule and Shape in the page's view.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,114 +18,166 @@ _SHORT = 0.5  # points; shorter lines are dots
 _TOUCH = 1.5  # points between pieces of one line
 _DASH = 8.0  # points: pieces and gaps up to this length are dashes, where there are several
 _MIN_DASHES = 4
-_BEZIER, _MOVE = 1, 2  # pdfium's FPDF_SEGMENT_BEZIERTO and FPDF_SEGMENT_MOVETO
-
-_Box = tuple[float, float, float, float]
-_Color = tuple[int, int, int]
+_MIN_DOTTED = 24.0  # points; fewer dots in a row are an ellipsis or a texture
+_WHITE = 250
+_AT_ONCE = 200  # white paths that are compared with all grounds in one go
+_GROUND = 4.0  # points; a smaller fill is no ground for white
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Paint:
-    """How a path is painted; a colour is None where it is not filled or stroked."""
+class Paths:
+    """Paths in the order in which they are painted, and their segments in page coordinates.
 
-    fill: _Color | None
-    stroke: _Color | None
-    width: float
+    Colours of what is not painted are -1; a clip is left, bottom, right, top; `path` is each segment's path.
+    """
+
+    fills: np.ndarray
+    strokes: np.ndarray
+    widths: np.ndarray
+    clips: np.ndarray
+    path: np.ndarray
+    moves: np.ndarray
+    bends: np.ndarray
+    closes: np.ndarray
+    points: np.ndarray
+    shadings: np.ndarray
 
 
-def sort_out(
-    kinds: np.ndarray, points: np.ndarray, paint: Paint, clip: _Box, view: View
-) -> tuple[list[Rule], list[Shape]]:
-    """The rules and the one shape (or none) that a path of several subpaths is."""
-    rules: list[Rule] = []
-    rest: list[np.ndarray] = []
-    curved, segments = False, 0
-    for part_kinds, part in _subpaths(kinds, points):
-        bends = bool((part_kinds & 7 == _BEZIER).any())
-        lines = None if bends else _as_rules(part_kinds, part, paint)
-        if lines is None:
-            rest.append(part)
-            curved = curved or bends
-            segments += len(part)
-            continue
-        boxes, is_shape = lines
-        rules += [rule for box in boxes if (rule := _rule(box, clip, view)) is not None]
-        if is_shape:
-            rest.append(part)
-            segments += len(part)
-    if not rest:
-        return rules, []
-    low, high = np.min([p.min(axis=0) for p in rest], axis=0), np.max([p.max(axis=0) for p in rest], axis=0)
-    left, bottom, right, top = (
-        max(low[0], clip[0]), max(low[1], clip[1]), min(high[0], clip[2]), min(high[1], clip[3]),
+def rules_and_shapes(paths: Paths, view: View) -> tuple[list[Rule], list[Shape]]:
+    """The rules of all paths, and one shape for what else a path is."""
+    shapes = _shapes(paths.shadings, np.full((len(paths.shadings), 3), -1), view, filled=True)
+    if not len(paths.path):
+        return [], shapes
+    filled, stroked = _visible(paths)
+    starts = np.flatnonzero(paths.moves | (np.diff(paths.path, prepend=-1) != 0))
+    of = paths.path[starts]  # the path of each subpath
+    low, high = np.minimum.reduceat(paths.points, starts), np.maximum.reduceat(paths.points, starts)
+    sub = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(paths.path)))
+    begin, end, edge_of = _edges(paths, sub, starts)
+    across = np.abs(end - begin)
+    slanted = np.zeros(len(starts), bool)
+    np.logical_or.at(slanted, edge_of, across.min(axis=1) > _SLANT)
+    straight = ~(slanted | np.logical_or.reduceat(paths.bends, starts))
+    sides = high - low
+    thin = straight & filled[of] & (sides.min(axis=1) <= _THIN) & (sides.max(axis=1) > 1.5 * sides.min(axis=1))
+    lined = straight & stroked[of] & ~thin
+    dots = filled[of] & ~stroked[of] & ~thin & (sides.max(axis=1) <= _THIN)
+    rules = _rules(low[thin], high[thin], sides[thin].min(axis=1), paths.clips[of[thin]], view)
+    drawn = lined[edge_of] & (across.max(axis=1) > _SHORT)
+    low_end, high_end = np.minimum(begin, end)[drawn], np.maximum(begin, end)[drawn]
+    owner = of[edge_of[drawn]]
+    rules += _rules(low_end, high_end, paths.widths[owner], paths.clips[owner], view)
+    rules += _dotted(_rules(low[dots], high[dots], sides[dots].max(axis=1), paths.clips[of[dots]], view))
+    rest = ~thin & ~dots & (filled[of] | (stroked[of] & ~straight)) & (sides.max(axis=1) > 0)
+    return rules, _one_each(paths, of, rest, low, high, filled, stroked, sub, view) + shapes
+
+
+def _visible(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """Which paths are filled and stroked so that it shows: white shows on what was painted before, not on paper."""
+    filled, stroked = paths.fills[:, 0] >= 0, paths.strokes[:, 0] >= 0
+    white_fill, white_stroke = (paths.fills >= _WHITE).all(axis=1), (paths.strokes >= _WHITE).all(axis=1)
+    if not (white_fill | white_stroke).any():
+        return filled, stroked
+    first = np.flatnonzero(np.diff(paths.path, prepend=-1))  # paths without segments are none
+    low, high = np.minimum.reduceat(paths.points, first), np.maximum.reduceat(paths.points, first)
+    middle = (low + high) / 2
+    dark = np.flatnonzero(filled & ~white_fill & ((high - low).min(axis=1) > _GROUND))
+    grounds = np.concatenate([low[dark], high[dark]], axis=1)
+    order = np.concatenate([dark, np.full(len(paths.shadings), -1)])  # gradients may be below anything
+    grounds = np.concatenate([grounds, paths.shadings])
+    shown = np.zeros(len(filled), bool)
+    white = np.flatnonzero(white_fill | white_stroke)
+    for some in np.array_split(white, len(white) // _AT_ONCE + 1):
+        at = middle[some][:, None, :]
+        on = ((grounds[:, :2] <= at) & (at <= grounds[:, 2:])).all(axis=2) & (order < some[:, None])
+        shown[some] = on.any(axis=1)
+    return filled & (~white_fill | shown), stroked & (~white_stroke | shown)
+
+
+def _edges(paths: Paths, sub: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Begin, end and subpath of all edges, with those that close a subpath."""
+    same = np.flatnonzero(sub[1:] == sub[:-1])
+    closing = np.flatnonzero(paths.closes)
+    back = starts[sub[closing]]
+    begin = np.concatenate([paths.points[same], paths.points[closing]])
+    end = np.concatenate([paths.points[same + 1], paths.points[back]])
+    return begin, end, np.concatenate([sub[same], sub[closing]])
+
+
+def _rules(low: np.ndarray, high: np.ndarray, widths: np.ndarray, clips: np.ndarray, view: View) -> list[Rule]:
+    """Boxes as lines along their longer side, as far as their clip lets them show."""
+    sides = high - low
+    level = (sides[:, 0] >= sides[:, 1])[:, None]
+    middle = (low + high) / 2
+    keep = np.where(level, [True, False], [False, True])  # which coordinate runs along the line
+    low, high = np.where(keep, low, middle), np.where(keep, high, middle)
+    low, high = np.maximum(low, clips[:, :2]), np.minimum(high, clips[:, 2:])
+    inside = (low <= high).all(axis=1)
+    places = _placed(low[inside], high[inside], view)
+    thick = np.round(widths[inside].astype(float), 2).tolist()
+    return [Rule(x0, y0, x1, y1, width) for (x0, y0, x1, y1), width in zip(places, thick, strict=True)]
+
+
+def _one_each(
+    paths: Paths, of: np.ndarray, rest: np.ndarray, low: np.ndarray, high: np.ndarray, filled: np.ndarray,
+    stroked: np.ndarray, sub: np.ndarray, view: View,
+) -> list[Shape]:  # fmt: skip
+    """One shape for all subpaths of a path that are not rules."""
+    if not rest.any():
+        return []
+    owner = of[rest]
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    number = owner[first]
+    clips = paths.clips[number]
+    left_bottom = np.maximum(np.minimum.reduceat(low[rest], first), clips[:, :2])
+    right_top = np.minimum(np.maximum.reduceat(high[rest], first), clips[:, 2:])
+    counted = rest[sub]
+    segments = np.bincount(paths.path[counted], minlength=len(filled))[number]
+    curved = np.bincount(paths.path[counted & paths.bends], minlength=len(filled))[number] > 0
+    inside = (left_bottom <= right_top).all(axis=1)
+    colors = np.where(filled[:, None], paths.fills, paths.strokes)[number]
+    rows = zip(
+        _placed(left_bottom, right_top, view), inside.tolist(), filled[number].tolist(), stroked[number].tolist(),
+        colors.tolist(), curved.tolist(), segments.tolist(), strict=True,
     )  # fmt: skip
-    if left > right or bottom > top:
-        return rules, []
-    x0, y0, x1, y1 = (round(float(value), 2) for value in view.box(left, bottom, right, top))
-    color = paint.fill if paint.fill is not None else paint.stroke
-    return rules, [Shape(x0, y0, x1, y1, paint.fill is not None, paint.stroke is not None, color, curved, segments)]
+    return [
+        Shape(x0, y0, x1, y1, fill, stroke, (color[0], color[1], color[2]), bends, count)
+        for (x0, y0, x1, y1), shows, fill, stroke, color, bends, count in rows
+        if shows
+    ]
 
 
-def _subpaths(kinds: np.ndarray, points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    starts = np.flatnonzero(kinds & 7 == _MOVE).tolist()
-    if not starts or starts[0] != 0:
-        starts = [0, *starts]
-    for start, end in zip(starts, [*starts[1:], len(kinds)], strict=True):
-        if end - start > 1:
-            yield kinds[start:end], points[start:end]
+def _shapes(boxes: np.ndarray, colors: np.ndarray, view: View, filled: bool) -> list[Shape]:
+    inside = (boxes[:, :2] <= boxes[:, 2:]).all(axis=1)
+    return [
+        Shape(x0, y0, x1, y1, filled, False, None, False, 4)
+        for x0, y0, x1, y1 in _placed(boxes[inside, :2], boxes[inside, 2:], view)
+    ]
 
 
-def _as_rules(kinds: np.ndarray, points: np.ndarray, paint: Paint) -> tuple[list[tuple[_Box, float]], bool] | None:
-    """The lines a straight subpath shows as (box, width), and whether it is a shape as well; None: nothing but one."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    width, height = (high - low).tolist()
-    level = all(
-        abs(b[0] - a[0]) <= _SLANT or abs(b[1] - a[1]) <= _SLANT
-        for a, b in zip(points[:-1].tolist(), points[1:].tolist(), strict=True)
-    )
-    if not level:
-        return None
-    if paint.fill is not None and min(width, height) <= _THIN and max(width, height) > 1.5 * min(width, height):
-        thick = min(width, height) + paint.width
-        if width >= height:
-            middle = (low[1] + high[1]) / 2
-            return [((low[0], middle, high[0], middle), thick)], False
-        middle = (low[0] + high[0]) / 2
-        return [((middle, low[1], middle, high[1]), thick)], False
-    if paint.stroke is None:
-        return None
-    closed = bool(kinds[-1] & 8)
-    ring = np.vstack([points, points[:1]]) if closed else points
-    edges = [_level(a, b) for a, b in zip(ring[:-1].tolist(), ring[1:].tolist(), strict=True)]
-    lines = [(edge, paint.width) for edge in edges if max(edge[2] - edge[0], edge[3] - edge[1]) > _SHORT]
-    return lines, paint.fill is not None
-
-
-def _level(a: list[float], b: list[float]) -> _Box:
-    """An edge as an exactly horizontal or vertical line."""
-    x0, x1, y0, y1 = min(a[0], b[0]), max(a[0], b[0]), min(a[1], b[1]), max(a[1], b[1])
-    if x1 - x0 >= y1 - y0:
-        middle = (y0 + y1) / 2
-        return x0, middle, x1, middle
-    middle = (x0 + x1) / 2
-    return middle, y0, middle, y1
-
-
-def _rule(line: tuple[_Box, float], clip: _Box, view: View) -> Rule | None:
-    (left, bottom, right, top), width = line
-    left, bottom, right, top = max(left, clip[0]), max(bottom, clip[1]), min(right, clip[2]), min(top, clip[3])
-    if left > right or bottom > top:
-        return None
-    x0, y0, x1, y1 = (round(float(value), 2) for value in view.box(left, bottom, right, top))
-    return Rule(x0, y0, x1, y1, round(float(width), 2))
+def _placed(low: np.ndarray, high: np.ndarray, view: View) -> list[list[float]]:
+    """x0, y0, x1, y1 in the view, to a hundredth of a point."""
+    box = view.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1])
+    placed: list[list[float]] = np.round(np.stack(box, axis=1), 2).tolist()
+    return placed
 
 
 def joined(rules: list[Rule]) -> list[Rule]:
-    """Rules whose touching collinear pieces are one, dashes and dots too; top to bottom, then left to right."""
-    level = _joined([(r.y0, r.x0, r.x1, r.width) for r in rules if r.y0 == r.y1])
-    upright = _joined([(r.x0, r.y0, r.y1, r.width) for r in rules if r.y0 != r.y1])
+    """Rules whose touching collinear pieces are one, dashes and dots too: the level ones, then the upright ones."""
+    level = _joined([(r.y0, r.x0, r.x1, r.width) for r in rules if r.x1 - r.x0 >= r.y1 - r.y0])
+    upright = _joined([(r.x0, r.y0, r.y1, r.width) for r in rules if r.x1 - r.x0 < r.y1 - r.y0])
     return [Rule(start, at, end, at, width) for at, start, end, width in level] + [
         Rule(at, start, at, end, width) for at, start, end, width in upright
+    ]
+
+
+def _dotted(dots: list[Rule]) -> list[Rule]:
+    """Rows and columns of dots as rules; a dot on its own is nothing."""
+    places = [((dot.x0 + dot.x1) / 2, (dot.y0 + dot.y1) / 2, dot.width) for dot in dots]
+    level = _joined([(y, x - size / 2, x + size / 2, size) for x, y, size in places])
+    upright = _joined([(x, y - size / 2, y + size / 2, size) for x, y, size in places])
+    return [Rule(start, at, end, at, width) for at, start, end, width in level if end - start > _MIN_DOTTED] + [
+        Rule(at, start, at, end, width) for at, start, end, width in upright if end - start > _MIN_DOTTED
     ]
 
 
@@ -136,15 +188,9 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
     """Pieces on one line (within a point) joined where they touch, or where they are dashes."""
     out: list[_Piece] = []
     for track in _tracks(sorted(pieces)):
-        track.sort(key=lambda piece: piece[1])
-        runs: list[list[_Piece]] = []
-        for piece in track:
-            if runs and _follows(runs[-1], piece):
-                runs[-1].append(piece)
-            else:
-                runs.append([piece])
-        for run in runs:
-            out += _line(run)
+        solid = [_one(run) for run in _runs(sorted(track, key=lambda piece: piece[1]), _touches)]
+        for run in _runs(solid, _are_dashes):  # only now: the short ends of solid lines are no dashes
+            out += run if len(run) < _MIN_DASHES else [_one(run)]
     return sorted(out)
 
 
@@ -159,18 +205,28 @@ def _tracks(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
         yield track
 
 
-def _follows(run: list[_Piece], piece: _Piece) -> bool:
-    gap = piece[1] - max(before[2] for before in run[-3:])
-    if gap <= _TOUCH:
-        return True
-    return gap <= _DASH and piece[2] - piece[1] <= _DASH and run[-1][2] - run[-1][1] <= _DASH
+def _runs(track: list[_Piece], follows: Callable[[_Piece, _Piece], bool]) -> list[list[_Piece]]:
+    """Pieces in order, parted where the next does not follow the one that reached farthest."""
+    runs: list[list[_Piece]] = []
+    farthest: _Piece | None = None
+    for piece in track:
+        if farthest is not None and follows(farthest, piece):
+            runs[-1].append(piece)
+            farthest = max(farthest, piece, key=lambda each: each[2])
+        else:
+            runs.append([piece])
+            farthest = piece
+    return runs
 
 
-def _line(run: list[_Piece]) -> list[_Piece]:
-    """One piece for a run; dashes that are too few to be a line stay themselves."""
-    reach = [max(a[2] for a in run[: i + 1]) for i in range(len(run))]
-    gaps = [piece[1] - before for before, piece in zip(reach[:-1], run[1:], strict=True)]
-    if any(gap > _TOUCH for gap in gaps) and len(run) < _MIN_DASHES:
-        return run
-    widest = max(run, key=lambda piece: piece[2] - piece[1])
-    return [(widest[0], run[0][1], reach[-1], max(piece[3] for piece in run))]
+def _touches(before: _Piece, piece: _Piece) -> bool:
+    return piece[1] - before[2] <= _TOUCH
+
+
+def _are_dashes(before: _Piece, piece: _Piece) -> bool:
+    return piece[1] - before[2] <= _DASH and piece[2] - piece[1] <= _DASH and before[2] - before[1] <= _DASH
+
+
+def _one(run: list[_Piece]) -> _Piece:
+    longest = max(run, key=lambda piece: piece[2] - piece[1])
+    return longest[0], run[0][1], max(piece[2] for piece in run), max(piece[3] for piece in run)

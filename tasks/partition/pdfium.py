@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,4 +72,22 @@ def floats(call: Callable[..., Any], handle: int, indices: Iterable[int], column
     done = np.fromiter(map(call, itertools.repeat(handle), wanted, rows), np.intc, len(wanted))
     if not done.all():
         out[done == 0] = 0
+    return out
+
+
+def filled(
+    call: Callable[..., Any], handles: Sequence[Any], kind: Any, widths: tuple[int, ...], default: int = 0
+) -> np.ndarray:
+    """Rows that `call(handle, out, ...)` writes for each handle, `default` where it fails.
+
+    `widths` are the numbers of values that its out parameters take.
+    """
+    columns = sum(widths)
+    out = np.zeros((len(handles), columns), kind)
+    start, step = out.ctypes.data, out.itemsize * columns
+    offsets = itertools.accumulate((out.itemsize * width for width in widths), initial=0)
+    places = [range(start + o, start + o + step * len(handles), step) for o in list(offsets)[:-1]]
+    done = np.fromiter(map(call, handles, *places), np.intc, len(handles))
+    if not done.all():
+        out[done == 0] = default
     return out
