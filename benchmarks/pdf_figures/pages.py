@@ -32,10 +32,11 @@ _WORDS = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Gold:
-    """A figure: its class in CLASSES, and its box in points from the top left."""
+    """A figure: its class in CLASSES, its box in points from the top left, and its caption."""
 
     name: str
     box: Box
+    caption: str = ""
 
 
 @dataclasses.dataclass(slots=True)
@@ -92,17 +93,17 @@ def _figure(pen: Pen, page: Page, name: str, x: float, y: float, width: float) -
     height = pen.rng.uniform(110, 200)
     share = pen.rng.choice((1.0, 0.8, 0.6)) if width > 300 else 1.0
     left = x + (width - share * width) / 2
-    above = pen.rng.random() < 0.2
-    number = len(page.figures) + 1
-    if above:
-        _line(pen, x, y + 8, f"Figure {number}: {name} of the year before, by quarter")
+    place = pen.rng.choice(("above", "below", "below", "below", "none"))
+    caption = f"Figure {len(page.figures) + 1}: {name} of the year before, by quarter" if place != "none" else ""
+    if place == "above":
+        _line(pen, x, y + 8, caption)
         y += 18
     pen.begin()
     CLASSES[name](pen, (left, y, left + share * width, y + height))
-    page.figures.append(Gold(name, pen.extent))
+    page.figures.append(Gold(name, pen.extent, caption))
     y += height + 12
-    if not above and pen.rng.random() < 0.8:
-        _line(pen, x, y + 6, f"Figure {number}: {name} of the year before, by quarter")
+    if place == "below":
+        _line(pen, x, y + 6, caption)
         y += 14
         if pen.rng.random() < 0.3:
             _line(pen, x, y + 6, "Source: port authority", 7)

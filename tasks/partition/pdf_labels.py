@@ -5,6 +5,7 @@ In: the spans of a page. Out: `Lettering`; `Captions.assign` says which caption 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ CAPTION = re.compile(
 SOURCE = re.compile(r"(?i:sources?|notes?|credits?|资料来源|數據來源|数据来源|来源|注)\s*[:：]")
 _PROSE_WORDS, _PROSE_CHARACTERS = 7, 36
 _WIDE_PROSE = 18  # characters of a script without blanks
+_COLUMN_LINES = 4
 _MAX_CAPTION_LINES = 8
 _REACH = 0.05  # of the page's height between a figure and its caption
 
@@ -50,7 +52,7 @@ def lettering(spans: Sequence[Span], size: tuple[float, float]) -> Lettering:
     """Which spans are prose, captions, or short enough to be labels."""
     upright = sorted((s for s in spans if not s.angle), key=lambda s: (s.y0, s.x0))
     captions, taken = _captions(upright)
-    prose = {id(span) for span in upright if _is_prose(span, size[0])}
+    prose = {id(span) for span in upright if _is_prose(span, size[0])} | _narrow_columns(upright)
     for _ in range(2):  # the last line of a paragraph is short, and so may the one before it be
         rest = [s for s in upright if id(s) not in prose]
         lines = [s for s in upright if id(s) in prose]
@@ -102,6 +104,24 @@ def _is_prose(span: Span, width: float) -> bool:
     if words >= _PROSE_WORDS and len(span.text) >= _PROSE_CHARACTERS:
         return True
     return words <= 3 and len(span.text) >= _WIDE_PROSE and not span.text.isascii() and span.x1 - span.x0 > 0.25 * width
+
+
+def _narrow_columns(upright: Sequence[Span]) -> set[int]:
+    """Lines of prose too short to be told by themselves: four or more below each other, of several words each."""
+    found: set[int] = set()
+    columns: dict[tuple[int, float], list[Span]] = collections.defaultdict(list)
+    for span in upright:
+        columns[round(span.x0 / 2), round(span.size, 1)].append(span)
+    for column in columns.values():
+        run: list[Span] = []
+        for span in [*column, None]:
+            if span is not None and run and 0 < span.y0 - run[-1].y0 <= 1.75 * span.size:
+                run.append(span)
+                continue
+            if len(run) >= _COLUMN_LINES and sum(s.text.count(" ") for s in run) >= 2.5 * len(run):
+                found |= {id(line) for line in run}
+            run = [] if span is None else [span]
+    return found
 
 
 def _continues(line: Span, span: Span) -> bool:

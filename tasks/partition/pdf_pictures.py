@@ -7,9 +7,11 @@ pictures); where a mask, a clip, a colour space, a turn or transparency makes it
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import io
+import itertools
 import math
 
 import numpy as np
@@ -20,6 +22,7 @@ from PIL import Image
 from tasks.partition.boxes import Box, area, common, union
 from tasks.partition.ocr import on_white
 from tasks.partition.page import View
+from tasks.partition.pdfium import address_of, object_type, page_count, page_object
 from tasks.partition.pdf_render import jpeg, png, region
 
 _STAMP = 10_000  # pixels at which pictures are looked at
@@ -27,6 +30,8 @@ _OTHER = 40  # of 255: a pixel that differs by more is another one
 _MAX_OTHER = 0.06  # of all pixels
 _FLAT = 16  # of 255, between a picture's dark and light pixels: less shows nothing
 _CLIP_POINTS = 1000
+_MAX_IMAGES = 2000  # of a page
+_MAX_DEPTH = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,13 +39,14 @@ class Placed:
     """A picture on a page: the box in which it is seen, in points from the top left, and its pixels.
 
     `images` are its image objects, more than one where it was cut. `plain` says that nothing turns, mirrors, clips or
-    fades it, as far as its place on the page tells.
+    fades it, as far as its place on the page tells; `small` that it is no figure unless it is part of one.
     """
 
     images: tuple[pypdfium2.PdfImage, ...]
     box: Box
     pixels: tuple[int, int]
     plain: bool
+    small: bool = False
 
     def coverage(self, page: tuple[float, float]) -> float:
         """The share of the page that the picture covers."""
@@ -53,17 +59,53 @@ class Placed:
         return max(self.pixels[0] / max(x1 - x0, 0.1), self.pixels[1] / max(y1 - y0, 0.1))
 
 
-def placed_images(page: pypdfium2.PdfPage, view: View) -> list[Placed]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Embedded:
+    """The pictures of a page, and the boxes of artwork that was placed on it as a whole (a plot in a paper, say)."""
+
+    images: list[Placed]
+    insets: list[Box]
+
+
+def embedded(page: pypdfium2.PdfPage, view: View) -> Embedded:
     """The image objects of a page, those in forms too, as far as they lie on the page."""
-    found = []
-    for image in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=5):
-        try:
-            placed = _placed(image, view)
-        except pypdfium2.PdfiumError:
-            continue
-        if placed is not None:
-            found.append(placed)
+    found = Embedded([], [])
+    handle = address_of(page.raw)
+    kinds = list(map(object_type, map(page_object, itertools.repeat(handle), range(page_count(handle)))))
+    for index, kind in enumerate(kinds):
+        if kind in (pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM):
+            _collect(pypdfium2.PdfObject(pdfium.FPDFPage_GetObject(page.raw, index), page=page), view, found)
     return found
+
+
+def _collect(thing: pypdfium2.PdfObject, view: View, found: Embedded) -> None:
+    """Add a picture, or the pictures of a form."""
+    with contextlib.suppress(pypdfium2.PdfiumError):
+        if thing.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            placed = _placed(thing, view)
+            if placed is not None and len(found.images) < _MAX_IMAGES:
+                found.images.append(placed)
+            return
+        if thing.level == 0 and (inset := _inset(thing, view)) is not None:
+            found.insets.append(inset)
+    if thing.level >= _MAX_DEPTH:
+        return
+    for index in range(max(0, pdfium.FPDFFormObj_CountObjects(thing.raw))):
+        raw = pdfium.FPDFFormObj_GetObject(thing.raw, index)
+        if pdfium.FPDFPageObj_GetType(raw) in (pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM):
+            inner = pypdfium2.PdfObject(raw, page=thing.page, container=thing, level=thing.level + 1)
+            _collect(inner, view, found)
+
+
+def _inset(form: pypdfium2.PdfObject, view: View) -> Box | None:
+    """Where a form lies that was scaled or moved to its place; others are only how a producer groups objects."""
+    matrix = form.get_matrix()
+    if max(abs(value - own) for value, own in zip(matrix.get(), (1, 0, 0, 1, 0, 0), strict=True)) < 1e-3:
+        return None
+    bounds = form.get_bounds()
+    clip = _clip(form)
+    seen = common(bounds if clip is None else common(bounds, clip), (view.left, view.bottom, view.right, view.top))
+    return view.box(*seen) if seen[0] < seen[2] and seen[1] < seen[3] else None
 
 
 def stamp(placed: Placed) -> np.ndarray | None:
@@ -156,7 +198,7 @@ def _placed(image: pypdfium2.PdfImage, view: View) -> Placed | None:
     container = image.container
     while container is not None:
         forms.append(container)
-        container = getattr(container, "container", None)
+        container = container.container
     matrix = image.get_matrix()
     seen = _box_of([matrix.on_point(x, y) for x in (0, 1) for y in (0, 1)])
     whole = seen

@@ -41,7 +41,7 @@ def is_boxy(shape: Shape) -> bool:
     """Whether a shape can be a rectangle, its corners rounded or not."""
     if shape.curved:
         return 15 <= shape.segments <= 22
-    return 4 <= shape.segments <= 6
+    return shape.level and shape.segments <= 6
 
 
 def scene(drawings: Drawings, text: Lettering, tables: Sequence[Box], size: tuple[float, float]) -> Scene:
