@@ -133,6 +133,84 @@ def network(pen: Pen, box: Box) -> None:
         pen.text(node[0], node[1] + 2, chr(65 + i), 7, align="middle")
 
 
+def areas(pen: Pen, box: Box) -> None:
+    """Filled areas on each other."""
+    plot = _axes(pen, box, grid=True)
+    samples, series = 12, pen.rng.randint(2, 4)
+    lower = [0.0] * samples
+    for i in range(series):
+        upper = [y + pen.rng.uniform(0.05, 0.9 / series) for y in lower]
+        xs = [plot[0] + (plot[2] - plot[0]) * k / (samples - 1) for k in range(samples)]
+        top = [(x, plot[3] - y * (plot[3] - plot[1])) for x, y in zip(xs, upper, strict=True)]
+        bottom = [(x, plot[3] - y * (plot[3] - plot[1])) for x, y in zip(xs, lower, strict=True)]
+        pen.path([*top, *reversed(bottom)], fill=PALETTE[i])
+        lower = upper
+
+
+def dots(pen: Pen, box: Box) -> None:
+    """Points as small as a full stop, between two axes."""
+    plot = _axes(pen, box, grid=False)
+    for _ in range(150):
+        at = pen.rng.uniform(plot[0] + 2, plot[2] - 2), pen.rng.uniform(plot[1] + 2, plot[3] - 2)
+        pen.circle(at, 0.7, fill=PALETTE[0])
+
+
+def boxplot(pen: Pen, box: Box) -> None:
+    plot = _axes(pen, box, grid=False)
+    count = pen.rng.randint(3, 7)
+    for i in range(count):
+        x = plot[0] + (i + 0.5) * (plot[2] - plot[0]) / count
+        low, q1, middle, q3, high = sorted(pen.rng.uniform(plot[1], plot[3]) for _ in range(5))
+        pen.line((x, low), (x, q1))
+        pen.line((x, q3), (x, high))
+        pen.rect((x - 8, q1, x + 8, q3), fill=(0.8, 0.85, 1), stroke=BLACK)
+        pen.line((x - 8, middle), (x + 8, middle), PALETTE[1], 1.2)
+        pen.text(x, plot[3] + 10, _NAMES[i], 6, align="middle")
+
+
+def schedule(pen: Pen, box: Box) -> None:
+    """Bars from a begin to an end, over months."""
+    rows, left = pen.rng.randint(4, 8), box[0] + 80
+    step = (box[3] - box[1] - 14) / rows
+    for month in range(6):
+        x = left + (month + 0.5) * (box[2] - left) / 6
+        pen.text(x, box[1] + 8, "Jan Feb Mar Apr May Jun".split()[month], 7, align="middle")
+        edge = left + month * (box[2] - left) / 6
+        pen.line((edge, box[1] + 12), (edge, box[3]), GREY, 0.4)
+    for row in range(rows):
+        y = box[1] + 14 + row * step
+        pen.text(box[0], y + step * 0.65, f"{pen.rng.choice(_NAMES)} {row + 1}", 8)
+        begin = pen.rng.uniform(left, box[2] - 60)
+        pen.rect((begin, y + step * 0.2, begin + pen.rng.uniform(25, 60), y + step * 0.8), fill=PALETTE[row % 3])
+
+
+def card(pen: Pen, box: Box) -> None:
+    """A chart on a coloured card, with its own heading."""
+    pen.rect(box, fill=(0.94, 0.95, 0.98))
+    pen.text(box[0] + 10, box[1] + 16, "Ships by year", 10, "Helvetica-Bold")
+    inner = box[0] + 10, box[1] + 26, box[2] - 10, box[3] - 8
+    pen.rng.choice((bars, lines, pie))(pen, inner)
+
+
+def radar(pen: Pen, box: Box) -> None:
+    center = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    radius = min(box[2] - box[0], box[3] - box[1]) * 0.4
+
+    def ring(scales: list[float]) -> list[Point]:
+        points = []
+        for i, scale in enumerate(scales):
+            angle = 2 * math.pi * i / len(scales)
+            points.append((center[0] + scale * radius * math.sin(angle), center[1] - scale * radius * math.cos(angle)))
+        return [*points, points[0]]
+
+    for level in (0.33, 0.66, 1.0):
+        pen.path(ring([level] * 6), stroke=GREY, width=0.5)
+    for point, name in zip(ring([1.12] * 6), _NAMES, strict=False):
+        pen.text(point[0], point[1] + 3, name, 7, align="middle")
+    for series in range(2):
+        pen.path(ring([pen.rng.uniform(0.3, 1) for _ in range(6)]), stroke=PALETTE[series], width=1.5)
+
+
 CHARTS: dict[str, Callable[[Pen, Box], None]] = {
     "bars": bars,
     "sideways": sideways,
@@ -142,6 +220,12 @@ CHARTS: dict[str, Callable[[Pen, Box], None]] = {
     "flow": flow,
     "map": map_,
     "network": network,
+    "areas": areas,
+    "dots": dots,
+    "boxplot": boxplot,
+    "schedule": schedule,
+    "card": card,
+    "radar": radar,
 }
 
 

@@ -221,6 +221,37 @@ def _form(pen: Pen, page: Page) -> None:
             pen.text(433 + 45 * k, y, "yes", 8)
 
 
+def _cards(pen: Pen, page: Page) -> None:
+    """Cards with a heading and a few lines each, in a grid; a wave along the bottom; a large quotation mark."""
+    for i in range(6):
+        x, y = 60 + (i % 3) * 170, 100 + (i // 3) * 190
+        pen.rect((x, y, x + 155, y + 170), fill=(0.9, 0.95, 0.9), stroke=GREY, radius=6)
+        pen.rect((x, y, x + 155, y + 26), fill=PALETTE[i % 3])
+        pen.text(x + 8, y + 18, f"Step {i + 1}", 12, "Helvetica-Bold")
+        _paragraph(pen, x + 8, y + 36, 140, 5)
+    wave = [(0, 740), *((x, 735 + 12 * ((x // 40) % 3)) for x in range(0, 620, 20)), (612, 792), (0, 792)]
+    pen.path(wave, fill=PALETTE[0])
+    for dx in (0, 14):
+        pen.circle((80 + dx, 520), 5, fill=GREY)
+    _paragraph(pen, 110, 510, 400, 5)
+
+
+def _listing(pen: Pen, page: Page) -> None:
+    """Program text on a tinted ground, words marked with colour, a contents list with leaders."""
+    pen.rect((60, 90, 552, 330), fill=(0.95, 0.95, 0.95))
+    for i in range(15):
+        text = " ".join(pen.rng.choice(_WORDS) for _ in range(pen.rng.randint(2, 8)))
+        width = pen.canvas.stringWidth(text, "Courier", 9)
+        if i % 3 == 0:
+            pen.rect((70, 98 + 15 * i, 70 + width, 109 + 15 * i), fill=(1, 1, 0.6))
+        pen.text(70, 107 + 15 * i, text, 9, "Courier")
+    for i in range(14):
+        y = 370 + 22 * i
+        pen.text(60, y, pen.rng.choice(_WORDS).title(), 10)
+        pen.text(540, y, str(i * 3 + 1), 10, align="right")
+        pen.text(130, y, "." * 120, 9)
+
+
 def _background(pen: Pen, page: Page) -> None:
     """A gradient picture behind the whole page."""
     from PIL import Image
@@ -233,6 +264,8 @@ def _background(pen: Pen, page: Page) -> None:
 
 _DECORATION: dict[str, Callable[[Pen, Page], None]] = {
     "panels": _panels,
+    "cards": _cards,
+    "listing": _listing,
     "icons": _icons,
     "rules": _rules,
     "form": _form,

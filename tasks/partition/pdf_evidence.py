@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tasks.partition.boxes import Box, area, center_in, common, grown, iou, within
 from tasks.partition.page import Rule, Shape
@@ -20,13 +20,19 @@ _ARROW = (2.0, 16.0)  # points: the sides of an arrow's head
 _MANY_MARKS = 6
 _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
+_LABEL = 24  # characters
 _EVEN = 1.5  # points
 
 
 def why_figure(
-    shapes: Sequence[Shape], rules: Sequence[Rule], spans: Sequence[Span], box: Box, page_area: float
+    shapes: Sequence[Shape],
+    rules: Sequence[Rule],
+    spans: Sequence[Span],
+    names: Sequence[Span],
+    box: Box,
+    page_area: float,
 ) -> str:
-    """What makes a group a figure: bars, diagram, curves, marks, outline, axes, or words that are no text but outlines;
+    """What makes a group a figure, given the text on it and what may be the names of its bars: bars, diagram, curves, marks, outline, axes, or words that are no text but outlines;
     empty where nothing does."""
     written = [shape for shape in shapes if _is_line_of_text(shape)]
     if written and len(written) >= 0.3 * len(shapes):
@@ -34,12 +40,12 @@ def why_figure(
         return "" if area_of_words > 0.3 * sum(area(shape_box(shape)) for shape in written) else "lettering"
     free = [shape for shape in shapes if is_free(shape) and not _is_line_of_text(shape)]
     solid = [shape_box(s) for s in shapes if is_boxy(s) and s.filled and not _says(shape_box(s), spans)]
-    if _bars(solid):
+    if _bars(solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]):
         return "bars"
     if _diagram(shapes, rules, spans, free):
         return "diagram"
     large = [s for s in free if min(s.x1 - s.x0, s.y1 - s.y0) >= 20 or max(s.x1 - s.x0, s.y1 - s.y0) >= 48]
-    labels = sum(1 for span in spans if len(span.text) <= 24)
+    labels = sum(1 for span in spans if len(span.text) <= _LABEL)
     traced = [s for s in large if s.segments >= (4 if s.stroked and not s.filled else 6)]
     if traced and (len(traced) >= 2 or labels >= 3 or _axes(rules)):
         return "curves"
@@ -48,7 +54,7 @@ def why_figure(
         return "marks"
     if sum(s.segments for s in large) >= _DETAILED and area(box) >= 0.015 * page_area:
         return "outline"
-    if _axes(rules) and _ticks(rules) >= 4 and labels >= 4:
+    if are_axes(rules) and labels >= 4:
         return "axes"
     return ""
 
@@ -72,47 +78,58 @@ def _says(box: Box, spans: Sequence[Span]) -> bool:
     return bool(inside) and sum(s.x1 - s.x0 for s in inside) >= 0.7 * (box[2] - box[0])
 
 
-def _bars(boxes: Sequence[Box]) -> bool:
+def _bars(boxes: Sequence[Box], labels: Sequence[Box]) -> bool:
     """Rectangles that are alike in one direction and vary in the other, in three places or more.
 
     The rows of a striped table vary in neither; cells of a grid have their edges in common with other rows.
     """
-    turned = [(y0, x0, y1, x1) for x0, y0, x1, y1 in boxes]
-    return _level_bars(boxes) or _level_bars(turned)
+    return _level_bars(boxes, labels) or _level_bars([_turned(b) for b in boxes], [_turned(b) for b in labels])
 
 
-def _level_bars(boxes: Sequence[Box]) -> bool:
-    """Horizontal bars: rows of one height whose ends differ."""
-    rows: dict[tuple[int, int], list[Box]] = collections.defaultdict(list)
-    for box in boxes:
-        if box[2] - box[0] >= 1 and box[3] - box[1] >= 2:
-            rows[round(box[1] / _EVEN), round(box[3] / _EVEN)].append(box)
-    heights = collections.Counter(round((end - start) / 2) for start, end in rows)
-    if not heights:
+def _turned(box: Box) -> Box:
+    return box[1], box[0], box[3], box[2]
+
+
+def _level_bars(boxes: Sequence[Box], labels: Sequence[Box]) -> bool:
+    """Horizontal bars: rows of one thickness whose ends differ, from a common base or each with its label."""
+    boxes = [box for box in boxes if box[2] - box[0] >= 1 and box[3] - box[1] >= 2]
+    if len(boxes) < 3:
         return False
-    usual, count = heights.most_common(1)[0]
-    alike = {key: row for key, row in rows.items() if abs((key[1] - key[0]) / 2 - usual) <= 1}
-    if count < 3 or len(alike) < 3:
+    thick = statistics.median(box[3] - box[1] for box in boxes)
+    rows: list[list[Box]] = []
+    for box in sorted(boxes, key=lambda box: box[1]):
+        if abs(box[3] - box[1] - thick) > max(_EVEN, 0.08 * thick):
+            continue
+        if rows and abs(box[1] - rows[-1][0][1]) <= _EVEN:
+            rows[-1].append(box)
+        else:
+            rows.append([box])
+    if len(rows) < 3:
         return False
-    lefts = [round(min(box[0] for box in row) / _EVEN) for row in alike.values()]
-    rights = [round(max(box[2] for box in row) / _EVEN) for row in alike.values()]
-    inner = {round(edge / _EVEN) for row in alike.values() for box in row for edge in (box[0], box[2])}
-    lengths = {round(max(box[2] for box in row) / _EVEN) - round(min(b[0] for b in row) / _EVEN) for row in alike.values()}
-    based = max(_most(lefts), _most(rights)) >= 0.6 * len(alike)
-    bands = sorted((min(box[1] for box in row), max(box[3] for box in row)) for row in alike.values())
-    gaps = [b[0] - a[1] for a, b in itertools.pairwise(bands)]
-    if statistics.median(gaps) < 0.05 * usual * 2 and (
-        len(boxes) > len(alike) or max(_most(lefts), _most(rights)) < 0.9 * len(alike)
-    ):
+    begins, ends = [min(b[0] for b in row) for row in rows], [max(b[2] for b in row) for row in rows]
+    base = max(_most(begins), _most(ends))
+    if not _apart(rows, thick) and (base < 0.9 * len(rows) or any(len(row) > 1 for row in rows)):
         return False  # rows without a gap between them: the bars of a histogram, or else tiles
-    free_ends = max(len(set(lefts)), len(set(rights)))
-    if len(lengths) < 3 and len(inner) < 5:  # as long as each other: a pattern, or the rows of a table
-        return False
-    return based and (free_ends >= max(3, 0.5 * len(alike)) or len(inner) >= max(5, 1.5 * len(alike)))
+    lengths = _different(end - begin for begin, end in zip(begins, ends, strict=True))
+    inner = _different(edge for row in rows for box in row for edge in (box[0], box[2]))
+    if base >= 0.6 * len(rows):
+        return lengths >= max(3, 0.4 * len(rows)) or inner >= max(5, 1.5 * len(rows))
+    named = sum(any(label[1] < row[0][3] and label[3] > row[0][1] for label in labels) for row in rows)
+    return named >= 0.8 * len(rows) and max(_different(begins), lengths) >= 3
 
 
-def _most(values: Sequence[int]) -> int:
-    return collections.Counter(values).most_common(1)[0][1]
+def _apart(rows: Sequence[Sequence[Box]], thick: float) -> bool:
+    gaps = [b[0][1] - a[0][3] for a, b in itertools.pairwise(rows)]
+    return statistics.median(gaps) >= 0.1 * thick
+
+
+def _most(values: Sequence[float]) -> int:
+    """How many values are the same, about."""
+    return collections.Counter(round(value / _EVEN) for value in values).most_common(1)[0][1]
+
+
+def _different(values: Iterable[float]) -> int:
+    return len({round(value / _EVEN) for value in values})
 
 
 def _diagram(shapes: Sequence[Shape], rules: Sequence[Rule], spans: Sequence[Span], free: Sequence[Shape]) -> bool:
@@ -179,8 +196,10 @@ def _touches(line: Box, node: Box) -> bool:
     return line[0] <= reach[2] and line[2] >= reach[0] and line[1] <= reach[3] and line[3] >= reach[1]
 
 
-def _ticks(rules: Sequence[Rule]) -> int:
-    return sum(1 for rule in rules if 1 <= max(rule.x1 - rule.x0, rule.y1 - rule.y0) <= 8)
+def are_axes(rules: Sequence[Rule]) -> bool:
+    """Whether rules are axes with marks on them: something is plotted between, be it in dots that are no shapes."""
+    ticks = sum(1 for rule in rules if 1 <= max(rule.x1 - rule.x0, rule.y1 - rule.y0) <= 8)
+    return ticks >= 3 and _axes(rules)
 
 
 def _words_in(box: Box, spans: Sequence[Span]) -> int:

@@ -14,20 +14,22 @@ from typing import Literal
 
 from tasks.partition.boxes import Box, area, center_in, common, grown, groups, iou, union, within
 from tasks.partition.page import Drawings, Rule, Shape
-from tasks.partition.pdf_evidence import is_free, why_figure
-from tasks.partition.pdf_labels import Caption, Lettering, assign, box_of, lettering
+from tasks.partition.pdf_evidence import are_axes, is_free, why_figure
+from tasks.partition.pdf_labels import Lettering, assign, box_of, lettering
 from tasks.partition.pdf_pictures import Embedded, Placed
-from tasks.partition.pdf_scene import Scene, scene, shape_box
+from tasks.partition.pdf_scene import Scene, grid_lines, scene, shape_box
 from tasks.partition.spans import Span
 
 _REACH = 10.0  # points between drawings of one figure
 _FAR = 12.0  # points that thick bars reach further
+_NAMES = 70.0  # points between bars and their names
 _LABEL_REACH = 1.4  # of a label's type size
 _MIN_SIDES = (28.0, 48.0)  # points
 _MIN_AREA = 0.004  # of the page
 _MARK = 16.0  # points: a group that is smaller is not even counted
 _PAGE = 0.6  # of the page: what is larger holds nothing
 _MAX_HOSTS = 60
+_FEW_RULES = 8  # between which no point of a plot can lie
 _MAX_INSET = 0.75  # of the page
 _MAX_OVERLAID = 0.4  # of the page
 _TICK = 8.0  # points
@@ -69,7 +71,7 @@ def find_figures(
 ) -> list[Figure]:
     """The figures of a page, top to bottom. Counts what is found and what is dropped, but not which pictures are kept:
     only who writes them knows."""
-    if not embedded.images and not drawings.shapes:
+    if not embedded.images and not drawings.shapes and len(drawings.rules) < _FEW_RULES:
         return []
     text = lettering(spans, size)
     found = scene(drawings, text, tables, size)
@@ -78,7 +80,7 @@ def find_figures(
     for group in _groups(found, embedded, size):
         figures += _figures_of(group, text, size, rejected)
     figures = [_with_labels(f, text, size) if f.image is None else f for f in figures]
-    figures, rejected = _rescued(_merged(figures), rejected, text.captions, size)
+    figures, rejected = _rescued(_merged(figures), rejected, text, size)
     figures.sort(key=lambda figure: (round(figure.box[1]), round(figure.box[0])))
     captions = assign(text.captions, [figure.box for figure in figures], size)
     for group in rejected:
@@ -107,10 +109,13 @@ def _groups(found: Scene, embedded: Embedded, size: tuple[float, float]) -> list
         if len(group.images) >= 2 or (len(members) >= 3 and len(group.shapes) + len(group.images) >= 1):
             made.append(group)
             left = [i for i in left if i not in set(members)]
-    parts = [[left[i] for i in part] for part in groups([_reaching(things[i], boxes[i]) for i in left], _REACH)]
+    grids = [union(map(shape_box, family)) for family in grid_lines(found.rules)]
+    reaching = [_reaching(things[i], boxes[i]) for i in left] + grids
+    parts = [[left[i] for i in part if i < len(left)] for part in groups(reaching, _REACH)]
+    parts = [part for part in parts if part]
     for members in _nested(parts, boxes, _PAGE * size[0] * size[1]):
         group = _group([things[i] for i in members], [boxes[i] for i in members], None)
-        if group.shapes or group.images:
+        if group.shapes or group.images or are_axes(group.rules):
             made.append(group)
     return made
 
@@ -164,7 +169,7 @@ def _figures_of(group: _Group, text: Lettering, size: tuple[float, float], rejec
     if max(_sides(box)) < _MARK:
         return []
     near = [s for s in (*text.labels, *text.prose) if center_in(box_of(s), grown(box, 1.5 * s.size))]
-    why = why_figure(group.shapes, group.rules, near, box, page_area)
+    why = why_figure(group.shapes, group.rules, near, _names(box, text), box, page_area)
     if group.images and not why:
         why = "overlay"
     short, long = sorted(_sides(box))
@@ -203,7 +208,7 @@ def _overlaid(group: _Group, text: Lettering, size: tuple[float, float]) -> bool
         short = [r for r in group.rules if max(r.x1 - r.x0, r.y1 - r.y0) <= _TICK]
         ticks = [r for r in short if within(shape_box(r), grown(image.box, 12.0)) > 0.5]
         beside = [s for s in text.labels if len(s.text) <= 16 and _at_edge(box_of(s), image.box)]
-        if len(ticks) >= 3 and len(beside) >= 3:
+        if len(ticks) >= 2 and len(beside) >= 3:
             return True
     return False
 
@@ -236,8 +241,26 @@ def _with_labels(figure: Figure, text: Lettering, size: tuple[float, float]) -> 
                 box = wider
         if box == before:
             break
+    if figure.why == "bars":
+        box = _with_names(box, text)
     box = common(box, (0.0, 0.0, *size))
     return dataclasses.replace(figure, box=box)
+
+
+def _with_names(box: Box, text: Lettering) -> Box:
+    """Bars with their names, which stand in a column of their own."""
+    beside = _names(box, text)
+    for edge in ("x0", "x1"):
+        for span in beside:
+            column = [s for s in beside if abs(getattr(s, edge) - getattr(span, edge)) <= 2]
+            if len(column) >= 3:
+                return union([box, *map(box_of, column)])
+    return box
+
+
+def _names(box: Box, text: Lettering) -> list[Span]:
+    """What may be the names of bars: labels on their level, to the left."""
+    return [s for s in text.labels if box[1] <= (s.y0 + s.y1) / 2 <= box[3] and -2 <= box[0] - s.x1 <= _NAMES]
 
 
 def _merged(figures: list[Figure]) -> list[Figure]:
@@ -265,27 +288,37 @@ def _belongs(figure: Figure, other: Figure) -> bool:
 
 
 def _rescued(
-    figures: list[Figure], rejected: list[_Group], captions: Sequence[Caption], size: tuple[float, float]
+    figures: list[Figure], rejected: list[_Group], text: Lettering, size: tuple[float, float]
 ) -> tuple[list[Figure], list[_Group]]:
     """A caption says that there is a figure: where none is, what was rejected between it and the text before is one."""
-    named = assign(captions, [figure.box for figure in figures], size)
-    told = {part for part in named if part}
-    for caption in captions:
-        if caption.source or any(caption.text in text for text in told):
+    named = assign(text.captions, [figure.box for figure in figures], size)
+    told = [part for part in named if part]
+    for caption in text.captions:
+        if caption.source or any(caption.text in part for part in told):
             continue
-        above = [g for g in rejected if _stands_on(g.box, caption.box, size)]
-        box = union([g.box for g in above]) if above else (0.0, 0.0, 0.0, 0.0)
+        box, above = _above(caption.box, rejected, text, size)
         if min(_sides(box)) < _MIN_SIDES[0] or max(_sides(box)) < _MIN_SIDES[1]:
             continue
-        figures.append(Figure(box, "mixed" if any(g.images for g in above) else "vector", "", None, "captioned"))
+        found = Figure(box, "mixed" if any(g.images for g in above) else "vector", "", None, "captioned")
+        figures.append(_with_labels(found, text, size))
         rejected = [g for g in rejected if g not in above]
     return figures, rejected
 
 
-def _stands_on(box: Box, caption: Box, size: tuple[float, float]) -> bool:
-    """Whether a group is right above a caption, in its column."""
-    shared = min(box[2], caption[2]) - max(box[0], caption[0])
-    return shared > 0.3 * min(box[2] - box[0], caption[2] - caption[0]) and -8 <= caption[1] - box[3] <= 0.05 * size[1]
+def _above(
+    caption: Box, rejected: Sequence[_Group], text: Lettering, size: tuple[float, float]
+) -> tuple[Box, list[_Group]]:
+    """The groups in a caption's column that stand on it, and on each other, up to the next prose."""
+    found: list[_Group] = []
+    box = (caption[0], caption[1], caption[2], caption[1])
+    bottom = max([s.y1 for s in text.prose if s.y1 <= caption[1] and min(s.x1, box[2]) > max(s.x0, box[0])], default=0.0)
+    for group in sorted(rejected, key=lambda g: -g.box[3]):
+        shared = min(group.box[2], caption[2] + 60) - max(group.box[0], caption[0] - 60)
+        inside = shared > 0.9 * (group.box[2] - group.box[0])
+        if inside and group.box[1] >= bottom - 2 and -8 <= box[1] - group.box[3] <= 0.05 * size[1]:
+            found.append(group)
+            box = union((box, group.box))
+    return union(g.box for g in found) if found else (0.0, 0.0, 0.0, 0.0), found
 
 
 def _sides(box: Box) -> tuple[float, float]:

@@ -6,6 +6,7 @@ In: drawings, pictures, text and tables of a page. Out: `Scene`, the shapes and 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ _BULLET = 13.0  # points
 _PROSE_LINES = 2  # on a rectangle make it a panel
 _TOUCH = 2.0  # points
 _MAX_RULES = 1500
+_GRID = 100.0  # points between the lines of one grid
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,10 +114,11 @@ def _structure(
     rules = [rule for rule in rules[:_MAX_RULES] if not _is_underline(rule, text)]
     boxes = [shape_box(thing) for thing in (*rules, *shapes)]
     kept = []
+    grid = {id(rule) for family in grid_lines(rules) for rule in family}
     for members in groups(boxes, _TOUCH):
         found = [rules[i] for i in members if i < len(rules)]
         own_shapes = len(members) - len(found)
-        if not found or (len(members) == 1):
+        if not found or (len(members) == 1 and id(found[0]) not in grid):
             continue
         x0, y0 = min(boxes[i][0] for i in members), min(boxes[i][1] for i in members)
         x1, y1 = max(boxes[i][2] for i in members), max(boxes[i][3] for i in members)
@@ -124,6 +127,24 @@ def _structure(
             continue
         kept += [r for r in found if max(r.x1 - r.x0, r.y1 - r.y0) < 0.9 * max(size)]
     return kept
+
+
+def grid_lines(rules: Sequence[Rule]) -> list[list[Rule]]:
+    """Upright rules of one length side by side: the months of a schedule, the steps of a scale."""
+    families: dict[tuple[int, int], list[Rule]] = collections.defaultdict(list)
+    for rule in rules:
+        if rule.x0 == rule.x1 and rule.y1 - rule.y0 >= 30:
+            families[round(rule.y0 / 2), round(rule.y1 / 2)].append(rule)
+    found = []
+    for family in families.values():
+        run: list[Rule] = []
+        for rule in sorted(family, key=lambda rule: rule.x0):
+            if run and rule.x0 - run[-1].x0 > _GRID:
+                found.append(run)
+                run = []
+            run.append(rule)
+        found.append(run)
+    return [run for run in found if len(run) >= 3]
 
 
 def _is_underline(rule: Rule, text: Lettering) -> bool:
