@@ -90,9 +90,8 @@ def _document(path: Path, most: int) -> Recall:
         pages = len(document)
     order = f"{sum(d for _, d in orders) / len(orders):.3f} | {len(orders)} pages" if orders else " | "
     low = f"{worst[0]:.3f} (p. {worst[1]})" if worst[1] else ""
-    print(
-        f"| {path.name[:44]:44} | {pages} | {usable} | {sums.characters:,} | {sums.share:.4f} | {sums.word_share:.4f} | {low} | {order} |"
-    )
+    shares = f"{sums.characters:,} | {sums.share:.4f} | {sums.word_share:.4f}"
+    print(f"| {path.name[:44]:44} | {pages} | {usable} | {shares} | {low} | {order} |")
     return sums
 
 
