@@ -1,0 +1,3 @@
+"""stub"""
+def report(systems, folder):
+    return []
