@@ -64,7 +64,8 @@ class Sheet:
         self.size, self.font, self.turn, self.marked = size, font, turn, marked
         self.pages: list[GoldPage] = []
         self._buffer = io.BytesIO()
-        self.canvas = Canvas(self._buffer, pagesize=size if turn % 180 == 0 else size[::-1], invariant=1)
+        lying = bool(turn) and not marked  # reportlab itself swaps the sides of a page that it marks
+        self.canvas = Canvas(self._buffer, pagesize=size[::-1] if lying else size, invariant=1)
         self._start()
 
     def _start(self) -> None:
@@ -129,6 +130,11 @@ class Sheet:
               caption: str = "", align: Sequence[str] = ()) -> float:  # fmt: skip
         """A table with its top left corner at x, y; the y below it."""
         return _Drawn(self, x, y, grid, widths, style, header, align).draw(caption)
+
+    def height(self, grid: Grid, widths: Sequence[float], style: Style, align: Sequence[str] = ()) -> float:
+        """How high a table will be."""
+        ys = _Drawn(self, 0, 0, grid, widths, style, 1, align).ys
+        return ys[-1] - ys[0]
 
 
 class _Drawn:

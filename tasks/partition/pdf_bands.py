@@ -128,7 +128,21 @@ def _trimmed(lines: Sequence[Line], run: Sequence[int]) -> list[Band]:
     first = start = values[0]
     while start - 1 >= run[0] and first - start < _MAX_HEADER:
         above, line = lines[start - 1], lines[start]
-        if line.y0 - above.y1 > 1.6 * max(line.size, above.size):
+        gap = (line.y0 - above.y1) / max(line.size, above.size)
+        if gap > 3.5 or (gap > 1.6 and not _named(lines, start - 1, run[0], lines[first])):
             break
         start -= 1
     return [Band(list(lines), start, first, last)]
+
+
+def _named(lines: Sequence[Line], at: int, top: int, values: Line) -> bool:
+    """Whether one of the next lines upwards has names above several of a line's values."""
+    cells = [piece for piece in values.pieces if piece.kind != TEXT]
+    for line in lines[max(top, at - 3) : at + 1]:
+        over = {
+            i for i, cell in enumerate(cells) for name in line.pieces
+            if name.kind in (TEXT, YEAR) and not name.wordy and name.x0 < cell.x1 and name.x1 > cell.x0
+        }  # fmt: skip
+        if len(line.pieces) >= 2 and len(over) >= max(2, len(cells) // 2):
+            return True
+    return False

@@ -5,12 +5,13 @@ In: a band. Out: the two bands, or nothing where it is one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from tasks.partition.page import Rule
 from tasks.partition.pdf_bands import Band, bands, prose_flags
 from tasks.partition.pdf_columns import Column, columns_of
-from tasks.partition.pdf_lines import TEXT, Line
+from tasks.partition.pdf_lines import TEXT, lines_of
 
 _GAP = 1.6  # type sizes
 
@@ -27,10 +28,10 @@ def parted(band: Band, rules: Sequence[Rule]) -> list[Band]:
         x = (a.x1 + b.x0) / 2
         if not _apart(columns[:k], columns[k:], band, x, rules):
             continue
-        lines = band.lines[band.start : band.stop]
-        halves = []
-        for low, high in ((float("-inf"), x), (x, float("inf"))):
-            half = [part for line in lines if (part := _part(line, low, high)) is not None]
+        words = [w for line in band.lines[band.start : band.stop + _tail(band)] for piece in line.pieces for w in piece.words]
+        halves: list[Band] = []
+        for side in ([w for w in words if w.x0 + w.x1 < 2 * x], [w for w in words if w.x0 + w.x1 >= 2 * x]):
+            half = lines_of(side)
             halves += bands(half, prose_flags(half), [False] * len(half))
         if len(halves) == 2:
             return halves
@@ -56,8 +57,11 @@ def _apart(left: Sequence[Column], right: Sequence[Column], band: Band, x: float
     return alone >= 0.25 * len(rows[0] | rows[1]) or min(ends) >= 2 or (mirrored and len(left) == len(right))
 
 
-def _part(line: Line, low: float, high: float) -> Line | None:
-    pieces = [piece for piece in line.pieces if low <= (piece.x0 + piece.x1) / 2 < high]
-    if not pieces:
-        return None
-    return Line(pieces, min(p.y0 for p in pieces), max(p.y1 for p in pieces), pieces[0].size, line.leader)
+def _tail(band: Band) -> int:
+    """How many lines below may be the rest of the last row's labels."""
+    count = 0
+    for above, line in itertools.pairwise(band.lines[band.stop - 1 : band.stop + 3]):
+        if line.y0 - above.y1 > 0.5 * line.size:
+            break
+        count += 1
+    return count

@@ -9,11 +9,10 @@ import itertools
 from collections.abc import Sequence
 
 from tasks.partition.page import Word
-from tasks.partition.pdf_cells import Cell, Table
+from tasks.partition.pdf_cells import Cell, Table, cell_text
 from tasks.partition.pdf_lines import BLANK, FIGURE, Line, Piece, lines_of
 from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
 from tasks.partition.pdf_ruled import Grid
-from tasks.partition.spans import join_lines
 
 _LEAST_FILLED = 0.2  # of the cells; the squares of a chart's grid are empty
 _MOST_WORDS = 60  # per filled cell on average: more is a page in frames
@@ -128,7 +127,7 @@ def _parts(row: int, lines: dict[_Place, list[Line]]) -> list[tuple[float, float
 
 
 def _text(lines: Sequence[Line]) -> str:
-    return join_lines(" ".join(piece.text for piece in line.pieces) for line in lines)
+    return cell_text(" ".join(piece.text for piece in line.pieces) for line in lines)
 
 
 def _header_rows(cells: Sequence[Cell], lines: dict[_Place, list[Line]], rows: int) -> int:

@@ -11,24 +11,49 @@ from collections.abc import Sequence
 
 from tasks.partition.page import Rule
 from tasks.partition.pdf_columns import Column, boundaries
-from tasks.partition.pdf_lines import Line, Piece, piece_of
+from tasks.partition.pdf_lines import YEAR, Line, Piece, piece_of
 from tasks.partition.pdf_rows import Placed
 
 
 def header_rows(lines: Sequence[Line], columns: Sequence[Column], rules: Sequence[Rule]) -> list[list[list[Placed]]]:
     """Header rows, top to bottom; each is the lines that it takes, and each line its pieces in their columns."""
-    rows: list[list[list[Placed]]] = []
+    slots = _slots(columns, lines, rules)
     placed: list[list[Placed]] = []
-    for i, line in enumerate(lines):
-        leaf = i == len(lines) - 1
-        below = lines[i + 1 :]
-        placed.append(_place(_split(line, columns, leaf), columns, below, _under(line, below, rules)))
+    for i in range(len(lines) - 1, -1, -1):  # from the bottom, as each name says how wide its column is
+        line, below = lines[i], lines[i + 1 :]
+        cells = _place(_split(line, slots, not below), slots, below, _under(line, below, rules))
+        placed.insert(0, cells)
+        for cell in cells:
+            if cell.first == cell.last > 0:
+                _widen(slots, cell.first, cell.piece.x0, cell.piece.x1)
+    rows: list[list[list[Placed]]] = []
     for i, cells in enumerate(placed):
         if i and _same_row(lines[i - 1], placed[i - 1], lines[i], cells, rules):
             rows[-1].append(cells)
         else:
             rows.append([cells])
     return rows
+
+
+def _slots(columns: Sequence[Column], lines: Sequence[Line], rules: Sequence[Rule]) -> list[Column]:
+    """The columns as wide as the rules below their names say: figures fill only the right of them."""
+    slots = [Column(c.x0, c.x1) for c in columns]
+    if not lines:
+        return slots
+    floor = lines[-1].y1 + 1.2 * lines[-1].size
+    for rule in rules:
+        if rule.y0 == rule.y1 and lines[0].y0 < rule.y0 < floor:
+            over = [c for c, col in enumerate(columns) if rule.x0 < col.x1 - 1 and rule.x1 > col.x0 + 1]
+            if len(over) == 1 and over[0] > 0:
+                _widen(slots, over[0], rule.x0, rule.x1)
+    return slots
+
+
+def _widen(slots: Sequence[Column], c: int, x0: float, x1: float) -> None:
+    low = slots[c - 1].x1 if c else float("-inf")
+    high = slots[c + 1].x0 if c + 1 < len(slots) else float("inf")
+    slots[c].x0 = min(slots[c].x0, max(x0, low + 0.5))
+    slots[c].x1 = max(slots[c].x1, min(x1, high - 0.5))
 
 
 def _under(line: Line, below: Sequence[Line], rules: Sequence[Rule]) -> list[Rule]:
@@ -60,10 +85,11 @@ def _place(pieces: Sequence[Piece], columns: Sequence[Column], below: Sequence[L
            rules: Sequence[Rule]) -> list[Placed]:  # fmt: skip
     """The columns of each piece, none of them twice."""
     placed: list[Placed] = []
+    groups = _nearest_names(pieces, columns, below)
     for i, piece in enumerate(pieces):
         left = pieces[i - 1].x1 if i else float("-inf")
         right = pieces[i + 1].x0 if i + 1 < len(pieces) else float("inf")
-        first, last = _columns_of(piece, left, right, columns, below, rules)
+        first, last = groups.get(i) or _columns_of(piece, left, right, columns, below, rules)
         if placed and first <= placed[-1].last:
             if last > placed[-1].last:
                 first = placed[-1].last + 1
@@ -76,19 +102,45 @@ def _place(pieces: Sequence[Piece], columns: Sequence[Column], below: Sequence[L
     return placed
 
 
+def _nearest_names(pieces: Sequence[Piece], columns: Sequence[Column],
+                   below: Sequence[Line]) -> dict[int, tuple[int, int]]:  # fmt: skip
+    """Names over groups of the names below: each column goes to the nearest, if then all are centred on their groups."""
+    over = [i for i, piece in enumerate(pieces) if piece.x0 > columns[0].x1 - 2]
+    names = [p for p in below[-1].pieces if p.x0 > columns[0].x1 - 2] if below else []
+    if not over or len(names) < 2 * len(over) or len(names) != len(columns) - 1:
+        return {}
+    groups: dict[int, list[int]] = {}
+    for c, name in enumerate(names, 1):
+        middle = (name.x0 + name.x1) / 2
+        best = min(over, key=lambda i: abs((pieces[i].x0 + pieces[i].x1) / 2 - middle))
+        groups.setdefault(best, []).append(c)
+    for i, members in groups.items():
+        low, high = names[members[0] - 1], names[members[-1] - 1]
+        for a, b in ((low, high), (columns[members[0]], columns[members[-1]])):
+            if abs((a.x0 + b.x1) / 2 - (pieces[i].x0 + pieces[i].x1) / 2) < max(1.2 * low.size, 0.06 * (b.x1 - a.x0)):
+                break
+        else:
+            return {}
+    if len(groups) < len(over) or any(len(members) < 2 for members in groups.values()):
+        return {}
+    return {i: (members[0], members[-1]) for i, members in groups.items()}
+
+
 def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Column], below: Sequence[Line],
                 rules: Sequence[Rule]) -> tuple[int, int]:  # fmt: skip
     middle = (piece.x0 + piece.x1) / 2
     named = _below_count(piece, left, right, below)
     for rule in rules:  # a rule of its own says what a name is for
+        if rule.x0 < columns[0].x1 - 2 < piece.x0:
+            continue
         if rule.x0 - 2 <= middle <= rule.x1 + 2 and rule.x0 - 0.5 * piece.size <= piece.x0 and piece.x1 <= rule.x1 + 0.5 * piece.size:
             under = [c for c, col in enumerate(columns) if rule.x0 - 3 <= (col.x0 + col.x1) / 2 <= rule.x1 + 3]
-            if under and (len(under) == 1 or (named > 1 and rule.x0 > left and rule.x1 < right)):
+            if under and (len(under) == 1 or (rule.x0 > left and rule.x1 < right)):
                 return under[0], under[-1]
     nearest = min(range(len(columns)), key=lambda c: _distance(piece, columns[c]))
     if piece.x1 <= columns[0].x1 or (nearest == 0 and piece.x0 < columns[0].x0 + 2 * piece.size):
         return 0, 0
-    if named <= 1:
+    if named <= 1 or (_is_wrapped(piece, columns[nearest], below) and not _over_years(piece, below)):
         return nearest, nearest
     spans = [
         (abs((columns[a].x0 + columns[b].x1) / 2 - middle), b - a, a, b)
@@ -102,6 +154,20 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
     if over and len(over) > best[3] - best[2] + 1:
         return over[0], over[-1]
     return best[2], best[3]
+
+
+def _is_wrapped(piece: Piece, column: Column, below: Sequence[Line]) -> bool:
+    """Whether the name goes on in the next line: centred over a piece there, and within its column."""
+    middle = (piece.x0 + piece.x1) / 2
+    under = [p for p in below[0].pieces if abs((p.x0 + p.x1) / 2 - middle) < 0.8 * piece.size or abs(p.x1 - piece.x1) < 1]
+    return bool(under) and piece.x0 > min(column.x0, under[0].x0) - piece.size and (
+        piece.x1 < max(column.x1, under[0].x1) + piece.size
+    )
+
+
+def _over_years(piece: Piece, below: Sequence[Line]) -> bool:
+    """Whether years stand below something that is none: a period and its years."""
+    return piece.kind != YEAR and all(p.kind == YEAR for p in below[-1].pieces[-2:])
 
 
 def _below_count(piece: Piece, left: float, right: float, below: Sequence[Line]) -> int:
@@ -143,12 +209,11 @@ class HeaderCell:
 
 def cells_of(row: Sequence[Sequence[Placed]]) -> list[HeaderCell]:
     """The cells of a header row from its lines."""
-    found: dict[int, list[Placed]] = {}
-    for line in row:
-        for cell in line:
-            key = next((k for k, cells in found.items() if cells[0].first <= cell.first <= cells[0].last), cell.first)
-            found.setdefault(key, []).append(cell)
+    groups: list[list[Placed]] = []
+    for cell in (cell for line in row for cell in line):
+        same = [g for g in groups if any(c.first <= cell.last and c.last >= cell.first for c in g)]
+        groups = [g for g in groups if g not in same] + [[c for g in same for c in g] + [cell]]
     return [
         HeaderCell(min(c.first for c in cells), max(c.last for c in cells), tuple(c.piece for c in cells))
-        for _, cells in sorted(found.items())
+        for cells in sorted(groups, key=lambda g: min(c.first for c in g))
     ]

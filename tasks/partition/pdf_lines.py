@@ -21,12 +21,14 @@ _TAIL = re.compile(r"^(?:\)|%|\)%|%\)|\) ?%)$")
 _MARK = r"(?:\s?(?:\(\w{1,2}\)|\[\w{1,2}\]|[*†‡#]{1,2}|[a-z](?=$)))*"
 _FIGURE = re.compile(
     r"^(?:(?:US|HK|NT|CA?|AU?|R|RMB)?[$€£¥₩₹])?\s?[(<>~≈±+–—−-]{0,2}\s?[$€£¥₩₹]?\s?(?:\d[\d,.’' ]*|\.\d+)\s?"
-    r"(?:%|x|bps|bp|pts?|pp|bn|[MBKmk]|[万亿元])?\s?\)?\s?%?" + _MARK + "$"
-)
+    r"(?:%|x|bps|bp|pts?|pp|bn|[MBKmk]|[万亿元])?\s?\)?\s?%?"
+    r"(?:\s?[–—-]\s?[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?|\s?to\s[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?)?" + _MARK + "$"
+)  # a range counts as well
 _YEAR = re.compile(r"^(?:FY ?|CY ?)?(?:19|20)\d\d(?:[AEF]|年度?)?" + _MARK + "$")
 _BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*+|#|n/?[am]\.?|n\.[am]\.|nil)\s?\)?\s?%?" + _MARK + "$", re.IGNORECASE)
 _LEADER = re.compile(r"^[.…·_]{2,}$|^[.·…]$")
 _TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*(?:\.{4,}|…{2,})$")
+_IS_MARK = re.compile(r"^(?:(?:\(\w{1,2}\))+|[*†‡§]+)$")
 _ENUMERATOR = re.compile(r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE)
 
 
@@ -83,13 +85,15 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
 def _rows(words: list[Word]) -> list[list[Word]]:
     """Words by the middle of their line."""
     rows: list[list[Word]] = []
-    reference = size = 0.0
+    reference = before = size = 0.0
     for middle, word in sorted(((w.y0 + w.y1) / 2, w) for w in words):
-        if rows and middle - reference <= 0.35 * min(size, word.size):
+        least = min(size, word.size)
+        if rows and middle - before <= 0.2 * least and middle - reference <= 0.5 * least:
             rows[-1].append(word)
         else:
             rows.append([word])
             reference, size = middle, word.size
+        before = middle
     return rows
 
 
@@ -99,7 +103,7 @@ def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
     for i, row in enumerate(rows):
         rest = []
         for word in row:
-            host = _host(word, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3]) if len(word.text) <= 7 else None
+            host = _host(word, len(row) <= 2, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3]) if len(word.text) <= 7 else None
             (rest if host is None else host).append(word)
         if rest:
             row[:] = rest
@@ -109,12 +113,15 @@ def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
     return kept
 
 
-def _host(word: Word, rows: Sequence[list[Word]]) -> list[Word] | None:
+def _host(word: Word, alone: bool, rows: Sequence[list[Word]]) -> list[Word] | None:
+    """The line that a word is a mark of: it follows a larger word there, or looks like a mark and has no line."""
     for row in rows:
         for other in row:
             gap = word.x0 - other.x1
             overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
-            if word.size <= 0.85 * other.size and -1 <= gap < 0.5 * other.size and overlap > 0.4 * (word.y1 - word.y0):
+            if -1 <= gap < 0.5 * other.size and overlap > 0.4 * (word.y1 - word.y0) and (
+                word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text))
+            ):
                 return row
     return None
 
@@ -156,7 +163,7 @@ def _together(run: list[Word], word: Word, wide: float) -> bool:
     gap, size = word.x0 - last.x1, max(min(last.size, word.size), 0.6 * max(last.size, word.size))
     if _CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−N":
         return gap < 14 * size
-    if _TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)":
+    if _TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*":
         return gap < (1.6 if last.text[-1:] != ")" or "%" in word.text else 0.5) * size
     if gap > wide * size:
         return False
@@ -185,7 +192,7 @@ def piece_of(words: Sequence[Word]) -> Piece:
     for last, word in zip(words, words[1:], strict=False):
         glued = (
             (_CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−")
-            or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)")
+            or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*")
             or (word.x0 - last.x1 < 0.1 * last.size and is_wide(text[-1]) and is_wide(word.text[0]))
         )
         text += word.text if glued else f" {word.text}"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.partition.page import Rule, Shape
-from tasks.partition.pdf_lines import TEXT, Line, Piece
+from tasks.partition.pdf_lines import TEXT, Line, Piece, lines_of
 
 _STEP = 3.0
 _LEAST_LINES = 5
@@ -28,9 +28,9 @@ def regions(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
     if found is None:
         return [list(lines)]
     first, last, x = found
-    inside = lines[first : last + 1]
-    left = [part for line in inside if (part := _part(line, float("-inf"), x)) is not None]
-    right = [part for line in inside if (part := _part(line, x, float("inf"))) is not None]
+    inside = [word for line in lines[first : last + 1] for piece in line.pieces for word in piece.words]
+    left = lines_of([word for word in inside if word.x0 + word.x1 < 2 * x])  # each side has lines of its own
+    right = lines_of([word for word in inside if word.x0 + word.x1 >= 2 * x])
     return [
         region
         for part in (lines[:first], left, right, lines[last + 1 :])
@@ -41,13 +41,6 @@ def regions(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
 
 def _words(line: Line) -> int:
     return sum(len(piece.words) for piece in line.pieces if piece.kind == TEXT)
-
-
-def _part(line: Line, low: float, high: float) -> Line | None:
-    pieces = [piece for piece in line.pieces if low <= (piece.x0 + piece.x1) / 2 < high]
-    if not pieces:
-        return None
-    return Line(pieces, min(p.y0 for p in pieces), max(p.y1 for p in pieces), pieces[0].size, line.leader)
 
 
 def _gutter(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape]) -> tuple[int, int, float] | None:
@@ -146,4 +139,7 @@ def _is_column(prose: Sequence[Sequence[Piece]], other: Sequence[Sequence[Piece]
         tight = tight + 1 if step < 1.5 * size else 0
         longest = max(longest, tight)
     aligned = sum(min(abs((p[0].y0 + p[0].y1) / 2 - m) for m in middles) < 1.0 for p in other)
+    labelled = sum(p[0].kind == TEXT for p in other)  # rows of figures alone are those of the words beside them
+    if labelled < 0.5 * len(other) and any(piece.kind != TEXT for p in other for piece in p):
+        return False
     return longest >= 4 and (aligned < 0.9 * len(other) or longest >= 10)

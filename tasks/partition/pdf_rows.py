@@ -127,37 +127,31 @@ def _flows(above: BodyLine, line: BodyLine) -> bool:
 
 
 def _by_links(lines: Sequence[BodyLine], group: Sequence[int], pitch: float, right: float) -> list[list[int]]:
-    """Every line with figures is a row; lines between them join the one that they read on from or into, or neither."""
+    """Lines that read on from one another are a row, cut where it would have figures twice."""
     rows = [[group[0]]]
     for a, b in itertools.pairwise(group):
-        above, line = lines[a], lines[b]
-        has_values = any(lines[i].figures or (lines[i].values and lines[i].label) for i in rows[-1])
-        joins = _wraps(above, line, pitch, right)
-        if joins and has_values and line.values and not _only_words(line):
-            joins = False
-        if joins and has_values and not line.values:  # a label's second line, or the first line of the next label?
-            after = next((lines[c] for c in group if c > b), None)
-            if after is not None and after.label is not None and _wraps(line, after, pitch, right):
-                joins = _nearer(above, line, after)
-        if joins:
+        if _wraps(lines[a], lines[b], pitch, right):
             rows[-1].append(b)
         else:
             rows.append([b])
-    return rows
+    return [part for row in rows for part in _cut(lines, row)]
 
 
-def _only_words(line: BodyLine) -> bool:
-    return not line.figures and line.label is None
-
-
-def _nearer(above: BodyLine, line: BodyLine, after: BodyLine) -> bool:
-    up, down = line.middle - above.middle, after.middle - line.middle
-    if abs(up - down) > 0.08 * line.line.size:
-        return up < down
-    assert line.label is not None and after.label is not None
-    if line.label.text[:1].islower() != after.label.text[:1].islower():
-        return line.label.text[:1].islower()
-    return above.label is not None and _OPEN_END.search(above.label.text) is not None
+def _cut(lines: Sequence[BodyLine], row: list[int]) -> list[list[int]]:
+    """A row in parts with one line of values each: the others go to the nearer, or to the one that they read on from."""
+    holders = [k for k, i in enumerate(row) if lines[i].figures or (lines[i].values and lines[i].label is not None)]
+    if len(holders) < 2:
+        return [row]
+    first, second = holders[:2]
+    steps = [lines[row[k + 1]].middle - lines[row[k]].middle for k in range(first, second)]
+    size = lines[row[first]].line.size
+    wide = [k for k, step in enumerate(steps) if step > max(steps) - 0.06 * size]
+    if len(wide) > 1:  # evenly set: a row begins with a capital letter
+        capital = [k for k in wide if (label := lines[row[first + k + 1]].label) and not label.text[:1].islower()]
+        ended = [k for k in capital or wide if (end := lines[row[first + k]].label) and not _OPEN_END.search(end.text)]
+        wide = ended or capital or wide
+    at = first + wide[0] + 1
+    return [row[:at], *_cut(lines, row[at:])]
 
 
 def _wraps(above: BodyLine, line: BodyLine, pitch: float, right: float) -> bool:
@@ -177,5 +171,6 @@ def _wraps(above: BodyLine, line: BodyLine, pitch: float, right: float) -> bool:
         return True
     if not b.text[:1].islower():
         return False
-    first = b.words[0]
-    return a.x1 + (first.x1 - first.x0) + 0.25 * a.size > right - 0.12 * (right - a.x0)
+    first = b.words[0]  # that would not have fitted on the line above
+    slack = 0.4 if b.x0 - a.x0 < 0.6 * a.size else 0.15
+    return a.x1 + (first.x1 - first.x0) + 0.25 * a.size > right - slack * (right - a.x0)

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from tasks.partition.page import Rule
 from tasks.partition.pdf_bands import Band
-from tasks.partition.pdf_cells import Box, Cell, Table
+from tasks.partition.pdf_cells import Box, Cell, Table, cell_text
 from tasks.partition.pdf_columns import Column, boundaries, columns_of
 from tasks.partition.pdf_header import HeaderCell, cells_of, header_rows
 from tasks.partition.pdf_judge import is_table
 from tasks.partition.pdf_lines import BLANK, FIGURE, TEXT, Line, Piece, piece_of
 from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
-from tasks.partition.spans import join_lines
 
 _ACROSS = 0.7  # of the table's width: a rule that long parts rows
 
@@ -77,13 +76,33 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
     if not names:
         band.start = band.first = _first_label(band)
         return
+    zones = {i: sum(y < (band.lines[i].y0 + band.lines[i].y1) / 2 for y in bounds) for i in (*names, band.first)}
+    if zones[names[0]] < zones[band.first]:  # what no rule parts from the first figures is of their row
+        names = [i for i in names if zones[i] < zones[band.first]]
     first = names[0]
-    lines = band.lines
-    while first > band.start and any(
-        y < lines[first - 1].y0 + 2 and lines[band.start].y0 - 14 < y for y in bounds
-    ):  # a rule above says that the header begins there
-        first -= 1
+    while first < names[-1] and _is_title(band.lines[first], columns):
+        first = next(i for i in names if i > first)
+    top = band.lines[first]
+    for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else stands under a rule over the whole width
+        line = band.lines[i]
+        if len(line.pieces) > 1 or line.pieces[0].wordy and line.x1 > columns[1].x0 or top.y0 - line.y1 > 0.5 * line.size:
+            break
+        top = line
+        if any(line.y0 - 0.9 * line.size < y <= line.y0 + 1 for y in bounds):
+            first = i
+            break
     band.start, band.first = first, names[-1] + 1
+
+
+def _is_title(line: Line, columns: Sequence[Column]) -> bool:
+    """Whether a line is centred over the whole table, not over its values."""
+    piece = line.pieces[0]
+    middle, whole = (piece.x0 + piece.x1) / 2, (columns[0].x0 + columns[-1].x1) / 2
+    values = (columns[1].x0 + columns[-1].x1) / 2
+    reaches = piece.x0 < columns[0].x1 and piece.x1 > columns[1].x0
+    return len(line.pieces) == 1 and piece.x1 - piece.x0 > 0.18 * (columns[-1].x1 - columns[0].x0) and (
+        reaches or (abs(middle - whole) < 1.5 * piece.size and abs(middle - whole) < abs(middle - values))
+    )
 
 
 def _beyond(piece: Piece, columns: Sequence[Column]) -> bool:
@@ -164,7 +183,7 @@ def _tail(band: Band, lines: Sequence[BodyLine], columns: Sequence[Column], righ
 
 
 def _header_cell(row: int, cell: HeaderCell) -> Cell:
-    return Cell(row, cell.first, 1, cell.last - cell.first + 1, join_lines(p.text for p in cell.pieces), _box(cell.pieces))
+    return Cell(row, cell.first, 1, cell.last - cell.first + 1, cell_text(p.text for p in cell.pieces), _box(cell.pieces))
 
 
 def _row_cells(row: int, placed: Sequence[Placed]) -> list[Cell]:
@@ -173,7 +192,7 @@ def _row_cells(row: int, placed: Sequence[Placed]) -> list[Cell]:
         parts = list(same)
         last = max(p.last for p in parts)
         pieces = [p.piece for p in parts]
-        cells.append(Cell(row, first, 1, last - first + 1, join_lines(p.text for p in pieces), _box(pieces)))
+        cells.append(Cell(row, first, 1, last - first + 1, cell_text(p.text for p in pieces), _box(pieces)))
     return cells
 
 
