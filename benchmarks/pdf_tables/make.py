@@ -151,7 +151,10 @@ def chinese(rng: random.Random) -> tuple[Sheet, int]:
     room = sheet.size[0] - 2 * _MARGIN
     y = sheet.prose(_MARGIN, _MARGIN, words.CHINESE_PROSE * 2, room)
     table = tables.financial(rng, chinese=True, header="years", long=0.0, sections=False)
-    table.grid[0] = [tables.Cell("项目"), *(tables.Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1))]
+    table.grid[0] = [
+        tables.Cell("项目"),
+        *(tables.Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1)),
+    ]
     style = _style(rng, font=font, rules=rng.choice(["none", "grid", "book"]), side=6.0)
     y = _place(rng, sheet, table, style, _MARGIN, y + 14, room)
     sheet.prose(_MARGIN, y + 14, words.CHINESE_PROSE * 2, room)
@@ -198,7 +201,9 @@ def many_pages(rng: random.Random) -> tuple[Sheet, int]:
     y = sheet.prose(_MARGIN, _MARGIN, words.prose(rng, 5), room) + 20
     done, foot = 0, sheet.size[1] - 80
     while done < body:
-        fits = next((n for n in range(body - done, 0, -1) if _height(sheet, table, done, n, widths, style) <= foot - y), 1)
+        fits = next(
+            (n for n in range(body - done, 0, -1) if _height(sheet, table, done, n, widths, style) <= foot - y), 1
+        )
         part = tables.rows_of(table, done, done + fits)
         y = sheet.table(_MARGIN, y, part.grid, widths, style, part.header, "", part.align)
         done += fits

@@ -34,14 +34,19 @@ def markdown(scores: Mapping[str, Mapping[str, Score]], kinds: Sequence[str]) ->
             lines.append(_line([f"**{name}, all**", system, *_cells(found[name])]))
     joins = sum((score for score in scores.get("ours", {}).values()), Score())
     if joins.joins:
-        lines += ["", f"Tables over several pages put together by ours, with all their rows: {joins.joined} of {joins.joins}"]
+        lines += [
+            "",
+            f"Tables over several pages put together by ours, with all their rows: {joins.joined} of {joins.joins}",
+        ]
     lines += ["", _line(["target of ours", "measured", "met"]), _line(["---"] * 3)]
     for name, score in sums.get("ours", {}).items():
         for what, value in (("cell F1", score.cell_f1), ("GriTS con", score.grits_con)):
             if name in TARGETS:
                 lines.append(_target(f"{name}: {what} ≥ {TARGETS[name]:.2f}", value, value >= TARGETS[name]))
         if name == "no table":
-            lines.append(_line(["no table found on pages without one", str(score.found), "NO" if score.found else "yes"]))
+            lines.append(
+                _line(["no table found on pages without one", str(score.found), "NO" if score.found else "yes"])
+            )
     return lines
 
 
@@ -50,7 +55,9 @@ def _target(what: str, value: float, met: bool) -> str:
 
 
 def _cells(score: Score) -> list[str]:
-    tables = f"{score.right}/{score.gold}" + (f" + {score.found - score.right} false" if score.found > score.right else "")
+    tables = f"{score.right}/{score.gold}" + (
+        f" + {score.found - score.right} false" if score.found > score.right else ""
+    )
     if not score.gold:
         figures = ["–"] * 6
     else:

@@ -146,7 +146,9 @@ class _Drawn:
         self.xs = [x]
         for w in widths:
             self.xs.append(self.xs[-1] + w)
-        self.lines = {(r, c): self._wrapped(cell, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell}
+        self.lines = {
+            (r, c): self._wrapped(cell, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell
+        }
         self.ys = [y]
         for r in range(len(grid)):
             self.ys.append(self.ys[-1] + self._height(r))

@@ -28,7 +28,9 @@ def parted(band: Band, rules: Sequence[Rule]) -> list[Band]:
         x = (a.x1 + b.x0) / 2
         if not _apart(columns[:k], columns[k:], band, x, rules):
             continue
-        words = [w for line in band.lines[band.start : band.stop + _tail(band)] for piece in line.pieces for w in piece.words]
+        words = [
+            w for line in band.lines[band.start : band.stop + _tail(band)] for piece in line.pieces for w in piece.words
+        ]
         halves: list[Band] = []
         for side in ([w for w in words if w.x0 + w.x1 < 2 * x], [w for w in words if w.x0 + w.x1 >= 2 * x]):
             half = lines_of(side)

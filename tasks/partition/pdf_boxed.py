@@ -22,7 +22,9 @@ _Place = tuple[int, int, int, int]
 
 def boxed(grid: Grid, words: Sequence[Word]) -> Table | None:
     """The table of a grid."""
-    inside = [w for w in words if grid.xs[0] - 2 <= _x(w) <= grid.xs[-1] + 2 and grid.ys[0] - 2 <= _y(w) <= grid.ys[-1] + 2]
+    inside = [
+        w for w in words if grid.xs[0] - 2 <= _x(w) <= grid.xs[-1] + 2 and grid.ys[0] - 2 <= _y(w) <= grid.ys[-1] + 2
+    ]
     owner = {(i, k): cell for cell in grid.cells for i in range(cell[0], cell[0] + cell[2])
              for k in range(cell[1], cell[1] + cell[3])}  # fmt: skip
     held: dict[_Place, list[Word]] = {cell: [] for cell in grid.cells}
@@ -68,7 +70,9 @@ def _stacked(lines: dict[_Place, list[Line]]) -> bool:
 
 def _table(grid: Grid, lines: dict[_Place, list[Line]]) -> Table:
     rows, columns = len(grid.ys) - 1, len(grid.xs) - 1
-    parts = [_parts(r, {cell: found for cell, found in lines.items() if cell[0] == r and cell[2] == 1}) for r in range(rows)]
+    parts = [
+        _parts(r, {cell: found for cell, found in lines.items() if cell[0] == r and cell[2] == 1}) for r in range(rows)
+    ]
     kept_rows = [r for r in range(rows) if grid.ys[r + 1] - grid.ys[r] > 5 or any(c[0] == r for c in lines)]
     kept_columns = [c for c in range(columns) if grid.xs[c + 1] - grid.xs[c] > 5 or any(p[1] == c for p in lines)]
     start: dict[int, int] = {}
@@ -117,7 +121,12 @@ def _parts(row: int, lines: dict[_Place, list[Line]]) -> list[tuple[float, float
     body = []
     for group in grouped:
         cells = tuple(Placed(p, c, c) for _, c, p in sorted(group, key=lambda at: (at[1], at[2].x0)))
-        line = Line([c.piece for c in cells], min(c.piece.y0 for c in cells), max(c.piece.y1 for c in cells), cells[0].piece.size)
+        line = Line(
+            [c.piece for c in cells],
+            min(c.piece.y0 for c in cells),
+            max(c.piece.y1 for c in cells),
+            cells[0].piece.size,
+        )
         body.append(BodyLine(line, cells))
     label = [line.label for line in body if line.label is not None]
     rows = rows_of(body, [], max((p.x1 for p in label), default=0.0))

@@ -24,7 +24,13 @@ def cell_text(lines: Iterable[str]) -> str:
     """The lines of a cell as one. A hyphen at a line's end stays after a short word (Paid-in, non-cash)."""
     text = ""
     for line in lines:
-        text = text + line if _SHORT_HEAD.search(text) and line[:1].islower() else join_lines((text, line)) if text else line
+        text = (
+            text + line
+            if _SHORT_HEAD.search(text) and line[:1].islower()
+            else join_lines((text, line))
+            if text
+            else line
+        )
     return text
 
 

@@ -133,13 +133,24 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
     for rule in rules:  # a rule of its own says what a name is for
         if rule.x0 < columns[0].x1 - 2 < piece.x0:
             continue
-        if rule.x0 - 2 <= middle <= rule.x1 + 2 and rule.x0 - 0.5 * piece.size <= piece.x0 and piece.x1 <= rule.x1 + 0.5 * piece.size:
+        if (
+            rule.x0 - 2 <= middle <= rule.x1 + 2
+            and rule.x0 - 0.5 * piece.size <= piece.x0
+            and piece.x1 <= rule.x1 + 0.5 * piece.size
+        ):
             under = [c for c, col in enumerate(columns) if rule.x0 - 3 <= (col.x0 + col.x1) / 2 <= rule.x1 + 3]
-            if under and (len(under) == 1 or (rule.x0 > left and rule.x1 < right)):
+            centred = abs((rule.x0 + rule.x1) / 2 - middle) < max(1.5 * piece.size, 0.1 * (rule.x1 - rule.x0))
+            if under and (len(under) == 1 or (centred and rule.x0 > left and rule.x1 < right)):
                 return under[0], under[-1]
     nearest = min(range(len(columns)), key=lambda c: _distance(piece, columns[c]))
     if piece.x1 <= columns[0].x1 or (nearest == 0 and piece.x0 < columns[0].x0 + 2 * piece.size):
         return 0, 0
+    over = [c for c, col in enumerate(columns) if c and piece.x0 < col.x1 - 1 and piece.x1 > col.x0 + 1]
+    if len(over) > 1 and named < 2 and columns[over[0]].x0 > left and columns[over[-1]].x1 < right:
+        shares = [min(piece.x1, columns[c].x1) - max(piece.x0, columns[c].x0) for c in (over[0], over[-1])]
+        centre = (columns[over[0]].x0 + columns[over[-1]].x1) / 2
+        if min(shares) > 0.25 * (piece.x1 - piece.x0) and abs(centre - middle) < 1.2 * piece.size:
+            return over[0], over[-1]
     if named <= 1 or (_is_wrapped(piece, columns[nearest], below) and not _over_years(piece, below)):
         return nearest, nearest
     spans = [
@@ -150,7 +161,6 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
         and (columns[a].x0 >= left or a == nearest) and (columns[b].x1 <= right or b == nearest)
     ]  # fmt: skip
     best = min(spans, default=(0.0, 0, nearest, nearest))
-    over = [c for c, col in enumerate(columns) if c and piece.x0 < col.x1 - 1 and piece.x1 > col.x0 + 1]
     if over and len(over) > best[3] - best[2] + 1:
         return over[0], over[-1]
     return best[2], best[3]
@@ -159,9 +169,13 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
 def _is_wrapped(piece: Piece, column: Column, below: Sequence[Line]) -> bool:
     """Whether the name goes on in the next line: centred over a piece there, and within its column."""
     middle = (piece.x0 + piece.x1) / 2
-    under = [p for p in below[0].pieces if abs((p.x0 + p.x1) / 2 - middle) < 0.8 * piece.size or abs(p.x1 - piece.x1) < 1]
-    return bool(under) and piece.x0 > min(column.x0, under[0].x0) - piece.size and (
-        piece.x1 < max(column.x1, under[0].x1) + piece.size
+    under = [
+        p for p in below[0].pieces if abs((p.x0 + p.x1) / 2 - middle) < 0.8 * piece.size or abs(p.x1 - piece.x1) < 1
+    ]
+    return (
+        bool(under)
+        and piece.x0 > min(column.x0, under[0].x0) - piece.size
+        and (piece.x1 < max(column.x1, under[0].x1) + piece.size)
     )
 
 

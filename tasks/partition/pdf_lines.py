@@ -29,7 +29,9 @@ _BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*+|#|n/?[am]\.?|n\.[am]\.
 _LEADER = re.compile(r"^[.…·_]{2,}$|^[.·…]$")
 _TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*(?:\.{4,}|…{2,})$")
 _IS_MARK = re.compile(r"^(?:(?:\(\w{1,2}\))+|[*†‡§]+)$")
-_ENUMERATOR = re.compile(r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE)
+_ENUMERATOR = re.compile(
+    r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE
+)
 
 
 class Piece(NamedTuple):
@@ -103,7 +105,11 @@ def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
     for i, row in enumerate(rows):
         rest = []
         for word in row:
-            host = _host(word, len(row) <= 2, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3]) if len(word.text) <= 7 else None
+            host = (
+                _host(word, len(row) <= 2, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3])
+                if len(word.text) <= 7
+                else None
+            )
             (rest if host is None else host).append(word)
         if rest:
             row[:] = rest
@@ -119,8 +125,10 @@ def _host(word: Word, alone: bool, rows: Sequence[list[Word]]) -> list[Word] | N
         for other in row:
             gap = word.x0 - other.x1
             overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
-            if -1 <= gap < 0.5 * other.size and overlap > 0.4 * (word.y1 - word.y0) and (
-                word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text))
+            if (
+                -1 <= gap < 0.5 * other.size
+                and overlap > 0.4 * (word.y1 - word.y0)
+                and (word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text)))
             ):
                 return row
     return None

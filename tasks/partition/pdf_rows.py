@@ -110,7 +110,9 @@ def _by_gaps(lines: Sequence[BodyLine], group: Sequence[int], right: float) -> l
     for step, i in zip(steps, group[1:], strict=True):
         line = lines[i]
         full = len(line.cells) == most
-        starts = step > wide if wide else (line.label is not None and (full or not _wraps(lines[i - 1], line, 0, right)))
+        starts = (
+            step > wide if wide else (line.label is not None and (full or not _wraps(lines[i - 1], line, 0, right)))
+        )
         if wide and step <= wide and full and most > 2 and not _flows(lines[i - 1], line):
             starts = True
         if starts:

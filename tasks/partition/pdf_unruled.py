@@ -59,7 +59,11 @@ def _bounds(rules: Sequence[Rule], stripes: Sequence[Box], box: Box) -> list[flo
             reach.append([rule.y0, length])
     found = [y for y, length in reach if length >= _ACROSS * (x1 - x0)]
     for stripe in stripes:
-        if min(stripe[2], x1) - max(stripe[0], x0) >= _ACROSS * (x1 - x0) and y0 - 15 < stripe[1] and stripe[3] < y1 + 15:
+        if (
+            min(stripe[2], x1) - max(stripe[0], x0) >= _ACROSS * (x1 - x0)
+            and y0 - 15 < stripe[1]
+            and stripe[3] < y1 + 15
+        ):
             found += [stripe[1], stripe[3]]
     found.sort()
     return [y for i, y in enumerate(found) if not i or y - found[i - 1] > 3]
@@ -85,7 +89,12 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
     top = band.lines[first]
     for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else stands under a rule over the whole width
         line = band.lines[i]
-        if len(line.pieces) > 1 or line.pieces[0].wordy and line.x1 > columns[1].x0 or top.y0 - line.y1 > 0.5 * line.size:
+        if (
+            len(line.pieces) > 1
+            or line.pieces[0].wordy
+            and line.x1 > columns[1].x0
+            or top.y0 - line.y1 > 0.5 * line.size
+        ):
             break
         top = line
         if any(line.y0 - 0.9 * line.size < y <= line.y0 + 1 for y in bounds):
@@ -100,8 +109,10 @@ def _is_title(line: Line, columns: Sequence[Column]) -> bool:
     middle, whole = (piece.x0 + piece.x1) / 2, (columns[0].x0 + columns[-1].x1) / 2
     values = (columns[1].x0 + columns[-1].x1) / 2
     reaches = piece.x0 < columns[0].x1 and piece.x1 > columns[1].x0
-    return len(line.pieces) == 1 and piece.x1 - piece.x0 > 0.18 * (columns[-1].x1 - columns[0].x0) and (
-        reaches or (abs(middle - whole) < 1.5 * piece.size and abs(middle - whole) < abs(middle - values))
+    return (
+        len(line.pieces) == 1
+        and piece.x1 - piece.x0 > 0.18 * (columns[-1].x1 - columns[0].x0)
+        and (reaches or (abs(middle - whole) < 1.5 * piece.size and abs(middle - whole) < abs(middle - values)))
     )
 
 
@@ -183,7 +194,9 @@ def _tail(band: Band, lines: Sequence[BodyLine], columns: Sequence[Column], righ
 
 
 def _header_cell(row: int, cell: HeaderCell) -> Cell:
-    return Cell(row, cell.first, 1, cell.last - cell.first + 1, cell_text(p.text for p in cell.pieces), _box(cell.pieces))
+    return Cell(
+        row, cell.first, 1, cell.last - cell.first + 1, cell_text(p.text for p in cell.pieces), _box(cell.pieces)
+    )
 
 
 def _row_cells(row: int, placed: Sequence[Placed]) -> list[Cell]:
