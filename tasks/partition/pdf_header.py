@@ -21,7 +21,9 @@ def header_rows(lines: Sequence[Line], columns: Sequence[Column], rules: Sequenc
     placed: list[list[Placed]] = []
     for i in range(len(lines) - 1, -1, -1):  # from the bottom, as each name says how wide its column is
         line, below = lines[i], lines[i + 1 :]
-        cells = _place(_split(line, slots, not below), slots, below, _under(line, below, rules))
+        cells = _place(
+            _split(line, slots, not below), slots, below, placed[0] if placed else [], _under(line, below, rules)
+        )
         placed.insert(0, cells)
         for cell in cells:
             if cell.first == cell.last > 0:
@@ -81,15 +83,20 @@ def _split(line: Line, columns: Sequence[Column], leaf: bool) -> list[Piece]:
     return out
 
 
-def _place(pieces: Sequence[Piece], columns: Sequence[Column], below: Sequence[Line],
-           rules: Sequence[Rule]) -> list[Placed]:  # fmt: skip
+def _place(
+    pieces: Sequence[Piece],
+    columns: Sequence[Column],
+    below: Sequence[Line],
+    placed_below: Sequence[Placed],
+    rules: Sequence[Rule],
+) -> list[Placed]:
     """The columns of each piece, none of them twice."""
     placed: list[Placed] = []
     groups = _nearest_names(pieces, columns, below)
     for i, piece in enumerate(pieces):
         left = pieces[i - 1].x1 if i else float("-inf")
         right = pieces[i + 1].x0 if i + 1 < len(pieces) else float("inf")
-        first, last = groups.get(i) or _columns_of(piece, left, right, columns, below, rules)
+        first, last = groups.get(i) or _columns_of(piece, left, right, columns, below, placed_below, rules)
         if placed and first <= placed[-1].last:
             if last > placed[-1].last:
                 first = placed[-1].last + 1
@@ -126,8 +133,15 @@ def _nearest_names(pieces: Sequence[Piece], columns: Sequence[Column],
     return {i: (members[0], members[-1]) for i, members in groups.items()}
 
 
-def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Column], below: Sequence[Line],
-                rules: Sequence[Rule]) -> tuple[int, int]:  # fmt: skip
+def _columns_of(
+    piece: Piece,
+    left: float,
+    right: float,
+    columns: Sequence[Column],
+    below: Sequence[Line],
+    placed_below: Sequence[Placed],
+    rules: Sequence[Rule],
+) -> tuple[int, int]:
     middle = (piece.x0 + piece.x1) / 2
     named = _below_count(piece, left, right, below)
     for rule in rules:  # a rule of its own says what a name is for
@@ -151,7 +165,10 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
         centre = (columns[over[0]].x0 + columns[over[-1]].x1) / 2
         if min(shares) > 0.25 * (piece.x1 - piece.x0) and abs(centre - middle) < 1.2 * piece.size:
             return over[0], over[-1]
-    if named <= 1 or (_is_wrapped(piece, columns[nearest], below) and not _over_years(piece, below)):
+    wrapped = _wrapped(piece, columns, placed_below)
+    if wrapped is not None and (named <= 1 or not _over_years(piece, below)):
+        return wrapped
+    if named <= 1:
         return nearest, nearest
     spans = [
         (abs((columns[a].x0 + columns[b].x1) / 2 - middle), b - a, a, b)
@@ -166,17 +183,16 @@ def _columns_of(piece: Piece, left: float, right: float, columns: Sequence[Colum
     return best[2], best[3]
 
 
-def _is_wrapped(piece: Piece, column: Column, below: Sequence[Line]) -> bool:
-    """Whether the name goes on in the next line: centred over a piece there, and within its column."""
+def _wrapped(piece: Piece, columns: Sequence[Column], below: Sequence[Placed]) -> tuple[int, int] | None:
+    """The columns of the piece in the next line that the name goes on with: both centred alike or ending alike."""
     middle = (piece.x0 + piece.x1) / 2
-    under = [
-        p for p in below[0].pieces if abs((p.x0 + p.x1) / 2 - middle) < 0.8 * piece.size or abs(p.x1 - piece.x1) < 1
-    ]
-    return (
-        bool(under)
-        and piece.x0 > min(column.x0, under[0].x0) - piece.size
-        and (piece.x1 < max(column.x1, under[0].x1) + piece.size)
-    )
+    for cell in below:
+        other = cell.piece
+        alike = abs((other.x0 + other.x1) / 2 - middle) < 0.8 * piece.size or abs(other.x1 - piece.x1) < 1
+        low, high = min(columns[cell.first].x0, other.x0), max(columns[cell.last].x1, other.x1)
+        if alike and piece.x0 > low - piece.size and piece.x1 < high + piece.size:
+            return cell.first, cell.last
+    return None
 
 
 def _over_years(piece: Piece, below: Sequence[Line]) -> bool:
@@ -200,7 +216,7 @@ def _distance(piece: Piece, column: Column) -> float:
 def _same_row(above: Line, cells: Sequence[Placed], line: Line, next_cells: Sequence[Placed],
               rules: Sequence[Rule]) -> bool:  # fmt: skip
     """Whether a header line goes on with the names of the line above."""
-    if (line.y0 + line.y1 - above.y0 - above.y1) / 2 > 1.5 * max(line.size, above.size):
+    if (line.y0 + line.y1 - above.y0 - above.y1) / 2 > 1.75 * max(line.size, above.size):
         return False
     inner = [
         r for r in rules

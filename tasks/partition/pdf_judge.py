@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from tasks.partition.pdf_columns import Column, alignment
 from tasks.partition.pdf_lines import BLANK, FIGURE, TEXT, YEAR, Line, Piece
 
+_ITEM = re.compile(
+    r"^(?:Item|Part|Note|Chapter|Section|Appendix)\s+(?:[0-9]{1,2}[A-Z]?|[IVX]+|[A-Z])\.?(?:$|\s)", re.IGNORECASE
+)
 _PAGE = re.compile(r"^(?:[A-Z]{1,2}-)?(?:\d{1,4}|[ivxlc]{1,6})$", re.IGNORECASE)
 
 
@@ -72,6 +75,11 @@ def _flows(column: Column) -> bool:
 
 def _is_contents(body: Sequence[Line], columns: Sequence[Column]) -> bool:
     """A table of contents: the last column holds page numbers that never fall, and it is the only one of figures."""
+    ends = [int(line.pieces[-1].words[-1].text) for line in body if line.pieces[-1].words[-1].text.isdecimal()]
+    if any(p.kind == TEXT and _ITEM.match(p.text) for line in body for p in line.pieces) and len(ends) >= 3:
+        return all(a <= b for a, b in itertools.pairwise(ends)) and not any(
+            p.kind == FIGURE for c in columns[1:-1] for _, p in c.pieces
+        )
     last = [piece for _, piece in sorted(columns[-1].pieces, key=lambda at: at[0])]
     if len(last) < 4 or not all(_PAGE.match(piece.text) for piece in last):
         return False

@@ -28,6 +28,7 @@ _YEAR = re.compile(r"^(?:FY ?|CY ?)?(?:19|20)\d\d(?:[AEF]|年度?)?" + _MARK + "
 _BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*+|#|n/?[am]\.?|n\.[am]\.|nil)\s?\)?\s?%?" + _MARK + "$", re.IGNORECASE)
 _LEADER = re.compile(r"^[.…·_]{2,}$|^[.·…]$")
 _TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*(?:\.{4,}|…{2,})$")
+_ORDINALS = frozenset(("st", "nd", "rd", "th"))
 _IS_MARK = re.compile(r"^(?:(?:\(\w{1,2}\))+|[*†‡§]+)$")
 _ENUMERATOR = re.compile(
     r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE
@@ -96,26 +97,52 @@ def _rows(words: list[Word]) -> list[list[Word]]:
             rows.append([word])
             reference, size = middle, word.size
         before = middle
-    return rows
+    return _level(rows)
+
+
+def _level(rows: list[list[Word]]) -> list[list[Word]]:
+    """Rows that lie nearly level and nowhere one above the other are one: labels and figures set on different lines."""
+    kept: list[list[Word]] = []
+    for row in rows:
+        if kept and _near(kept[-1][0], row[0]) and _beside(kept[-1], row):
+            kept[-1] += row
+        else:
+            kept.append(row)
+    return kept
+
+
+def _near(a: Word, b: Word) -> bool:
+    return abs(a.y0 + a.y1 - b.y0 - b.y1) < 0.9 * min(a.size, b.size) and min(a.size, b.size) > 0.75 * max(
+        a.size, b.size
+    )
+
+
+def _beside(a: Sequence[Word], b: Sequence[Word]) -> bool:
+    spans = sorted((w.x0, w.x1, which) for which, row in enumerate((a, b)) for w in row)
+    return all(one[1] <= two[0] + 0.5 or one[2] == two[2] for one, two in zip(spans, spans[1:], strict=False))
 
 
 def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
     """Raised footnote marks join the line of the word that they follow."""
+    bounds = [(min(w.y0 for w in row), max(w.y1 for w in row), max(w.size for w in row)) for row in rows]
     kept: list[list[Word]] = []
     for i, row in enumerate(rows):
+        y0, y1, _ = bounds[i]
+        near = [
+            k for k in (i - 2, i - 1, i + 1, i + 2) if 0 <= k < len(rows) and bounds[k][0] < y1 and bounds[k][1] > y0
+        ]
+        largest = max((bounds[k][2] for k in near), default=0.0)
         rest = []
         for word in row:
-            host = (
-                _host(word, len(row) <= 2, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3])
-                if len(word.text) <= 7
-                else None
-            )
+            host = None
+            if len(word.text) <= 7 and (
+                word.size <= 0.85 * largest or (len(row) <= 2 and near and _IS_MARK.match(word.text))
+            ):
+                host = _host(word, len(row) <= 2, [rows[k] for k in near])
             (rest if host is None else host).append(word)
+        row[:] = rest
         if rest:
-            row[:] = rest
             kept.append(row)
-        else:
-            row.clear()
     return kept
 
 
@@ -123,14 +150,12 @@ def _host(word: Word, alone: bool, rows: Sequence[list[Word]]) -> list[Word] | N
     """The line that a word is a mark of: it follows a larger word there, or looks like a mark and has no line."""
     for row in rows:
         for other in row:
-            gap = word.x0 - other.x1
-            overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
-            if (
-                -1 <= gap < 0.5 * other.size
-                and overlap > 0.4 * (word.y1 - word.y0)
-                and (word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text)))
-            ):
-                return row
+            if -1 <= word.x0 - other.x1 < 0.5 * other.size:
+                overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
+                if overlap > 0.4 * (word.y1 - word.y0) and (
+                    word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text))
+                ):
+                    return row
     return None
 
 
@@ -202,6 +227,7 @@ def piece_of(words: Sequence[Word]) -> Piece:
             (_CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−")
             or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*")
             or (word.x0 - last.x1 < 0.1 * last.size and is_wide(text[-1]) and is_wide(word.text[0]))
+            or (word.text in _ORDINALS and word.size < last.size and last.text[-1:].isdigit())
         )
         text += word.text if glued else f" {word.text}"
     text = _TRAILING_LEADER.sub("", text)

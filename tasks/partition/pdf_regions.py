@@ -138,7 +138,12 @@ def _is_column(prose: Sequence[Sequence[Piece]], other: Sequence[Sequence[Piece]
     for step in steps:
         tight = tight + 1 if step < 1.5 * size else 0
         longest = max(longest, tight)
+    begins = {m for m, step, p in zip(middles, [99.0, *steps], prose, strict=True) if step > 1.4 * size or len(p) > 1}
     aligned = sum(min(abs((p[0].y0 + p[0].y1) / 2 - m) for m in middles) < 1.0 for p in other)
+    if aligned >= 0.9 * len(other) and sum(
+        min((abs((p[0].y0 + p[0].y1) / 2 - m) for m in begins), default=9.0) < 1.0 for p in other
+    ) >= 0.8 * len(other):  # each beside the beginning of a paragraph: the rows of a table with a column of text
+        return False
     labelled = sum(p[0].kind == TEXT for p in other)  # rows of figures alone are those of the words beside them
     if labelled < 0.5 * len(other) and any(piece.kind != TEXT for p in other for piece in p):
         return False

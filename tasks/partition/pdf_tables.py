@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.partition.page import Rule, Shape, Word
-from tasks.partition.pdf_bands import Band, bands, prose_flags
+from tasks.partition.pdf_bands import Band, bands, is_running_text, prose_flags
 from tasks.partition.pdf_beside import parted
 from tasks.partition.pdf_boxed import boxed
 from tasks.partition.pdf_cells import Box, Table
@@ -44,7 +44,8 @@ def find_tables(
     rest = [w for w in words if not any(_within(w, table.box) for table in found)] if found else words
     lines = lines_of(rest)
     stripes = _stripes(shapes, size)
-    for region in regions(lines, rules, shapes):
+    several = sum(len(line.pieces) > 1 and not is_running_text(line) for line in lines)
+    for region in regions(lines, rules, shapes) if several >= 2 else ():
         found += _in_region(region, rules, stripes)
     found = [dataclasses.replace(t, caption=_caption(t, lines)) if t.kind == "ruled" else t for t in found]
     return sorted(found, key=lambda table: (table.box[1], table.box[0]))

@@ -83,7 +83,14 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
     zones = {i: sum(y < (band.lines[i].y0 + band.lines[i].y1) / 2 for y in bounds) for i in (*names, band.first)}
     if zones[names[0]] < zones[band.first]:  # what no rule parts from the first figures is of their row
         names = [i for i in names if zones[i] < zones[band.first]]
-    first = names[0]
+    first = names[-1]
+    for i in reversed(names[:-1]):  # a line of labels alone may stand between names, no more
+        over = [p for p in band.lines[i].pieces if _beyond(p, columns)]
+        wide = len(over) > 1 or over[0].x1 - over[0].x0 > columns[-1].x1 - columns[-1].x0
+        if first - i > 2 or (first - i == 2 and (not wide or _is_wide_title(band.lines[i + 1], columns))):
+            break
+        first = i
+    names = [i for i in names if i >= first]
     while first < names[-1] and _is_title(band.lines[first], columns):
         first = next(i for i in names if i > first)
     top = band.lines[first]
@@ -101,6 +108,10 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
             first = i
             break
     band.start, band.first = first, names[-1] + 1
+
+
+def _is_wide_title(line: Line, columns: Sequence[Column]) -> bool:
+    return line.pieces[0].bold or line.x1 > columns[1].x0
 
 
 def _is_title(line: Line, columns: Sequence[Column]) -> bool:
@@ -171,6 +182,8 @@ def _placed(line: Line, columns: Sequence[Column]) -> tuple[Placed, ...]:
             before = out.pop()
             piece = piece_of([*before.piece.words, *piece.words])
             first, last = before.first, max(before.last, last if last == before.last else before.last)
+        if piece.kind != TEXT and first == last and columns[first].pieces and not columns[first].numeric:
+            piece = piece._replace(kind=TEXT)  # a year in brackets among words is no figure
         out.append(Placed(piece, first, last))
     return tuple(out)
 
