@@ -123,7 +123,7 @@ def _trimmed(lines: Sequence[Line], run: Sequence[int]) -> list[Band]:
         return []
     values = [i for i in several if has_values(lines[i])]
     last = several[-1] + 1
-    if len(values) < 2:
+    if not values or (len(values) == 1 and not _named(lines, values[0] - 1, run[0], lines[values[0]])):
         return [Band(list(lines), several[0], several[0], last)]
     first = start = values[0]
     while start - 1 >= run[0] and first - start < _MAX_HEADER:

@@ -18,12 +18,17 @@ _ITEM = re.compile(
 _PAGE = re.compile(r"^(?:[A-Z]{1,2}-)?(?:\d{1,4}|[ivxlc]{1,6})$", re.IGNORECASE)
 
 
-def is_table(header: Sequence[Line], body: Sequence[Line], columns: Sequence[Column], ruled: bool) -> bool:
-    """Whether the body's lines in these columns are rows of a table; `ruled`: two lines across it, or stripes."""
+def is_table(header: Sequence[Line], body: Sequence[Line], columns: Sequence[Column], ruled: bool, drawn: bool) -> bool:
+    """Whether the body's lines in these columns are rows of a table.
+
+    `ruled`: two lines across it, or stripes; `drawn`: anything that is drawn for a table, such as a rule below a name.
+    """
     if len(columns) < 2 or _is_contents(body, columns) or _is_form(body) or _is_running_text(columns):
         return False
     values = [line for line in body if any(p.kind in (FIGURE, BLANK) for p in line.pieces[1:])]
     figures = sum(p.kind == FIGURE for line in values for p in line.pieces)
+    if len(values) == 1 and header and drawn:
+        return _one_row(values[0], header[-1], columns)
     if len(values) >= 2 and figures >= 3 and len(values) >= 0.3 * sum(len(line.pieces) > 1 for line in body):
         return _figures_stand(values, columns, header, ruled)
     return _words_stand(body, columns, ruled)
@@ -45,6 +50,13 @@ def _figures_stand(values: Sequence[Line], columns: Sequence[Column], header: Se
     if labelled < 0.3 and (taken < 0.55 or len(values) < 3):
         return False
     return kept >= (0.5 if ruled or named else 0.6) and taken >= 0.3
+
+
+def _one_row(values: Line, names: Line, columns: Sequence[Column]) -> bool:
+    """A table of one row: under every figure its name."""
+    figures = [p for p in values.pieces[1:] if p.kind in (FIGURE, BLANK)]
+    named = [p for p in figures if any(n.x0 < p.x1 + p.size and n.x1 > p.x0 - p.size for n in names.pieces)]
+    return len(figures) >= 2 and len(named) == len(figures) and len(columns) == len(values.pieces)
 
 
 def _words_stand(body: Sequence[Line], columns: Sequence[Column], ruled: bool) -> bool:

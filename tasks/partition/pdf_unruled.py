@@ -27,7 +27,8 @@ def table_of(band: Band, rules: Sequence[Rule], stripes: Sequence[Box]) -> Table
     x0, x1 = columns[0].x0, columns[-1].x1
     top, bottom = band.lines[band.start].y0, band.lines[band.stop - 1].y1
     bounds = _bounds(rules, stripes, (x0, top, x1, bottom))
-    if not is_table(band.header, band.body, columns, len(bounds) >= 2):
+    level = [r for r in rules if r.y0 == r.y1 and x0 - 9 < r.x0 < x1 and top - 3 < r.y0 < bottom + 3]
+    if not is_table(band.header, band.body, columns, len(bounds) >= 2, len(level) + len(bounds) >= 2):
         return None
     _settle_header(band, columns, bounds)
     lines = [BodyLine(line, _placed(line, columns)) for line in band.body]
