@@ -151,7 +151,10 @@ def chinese(rng: random.Random) -> tuple[Sheet, int]:
     room = sheet.size[0] - 2 * _MARGIN
     y = sheet.prose(_MARGIN, _MARGIN, words.CHINESE_PROSE * 2, room)
     table = tables.financial(rng, chinese=True, header="years", long=0.0, sections=False)
-    table.grid[0] = [tables.Cell("项目"), *(tables.Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1))]
+    table.grid[0] = [
+        tables.Cell("项目"),
+        *(tables.Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1)),
+    ]
     style = _style(rng, font=font, rules=rng.choice(["none", "grid", "book"]), side=6.0)
     y = _place(rng, sheet, table, style, _MARGIN, y + 14, room)
     sheet.prose(_MARGIN, y + 14, words.CHINESE_PROSE * 2, room)
@@ -188,24 +191,33 @@ def in_column(rng: random.Random) -> tuple[Sheet, int]:
 
 
 def many_pages(rng: random.Random) -> tuple[Sheet, int]:
-    """One table over two or three pages, its header on each; prose before it and after it."""
+    """One table over two or three pages, its header on each; prose before it and after it, a number on each page."""
     sheet = Sheet(font="Times-Roman")
     room = sheet.size[0] - 2 * _MARGIN
-    pages = rng.randint(2, 3)
-    each = rng.randint(20, 30)
-    table = tables.financial(rng, rows=each * pages, long=0.1, header=rng.choice(["years", "spans"]))
+    table = tables.financial(rng, rows=rng.randint(60, 110), long=0.1, header=rng.choice(["years", "spans"]))
     style = _style(rng, rules=rng.choice(["none", "rows", "grid"]), size=9.0, pad=1.0)
     widths = table.widths(style.font, style.size, room, style.side)
     body = len(table.grid) - table.header
     y = sheet.prose(_MARGIN, _MARGIN, words.prose(rng, 5), room) + 20
-    for i in range(pages):
-        part = tables.rows_of(table, i * body // pages, (i + 1) * body // pages)
+    done, foot = 0, sheet.size[1] - 80
+    while done < body:
+        fits = next(
+            (n for n in range(body - done, 0, -1) if _height(sheet, table, done, n, widths, style) <= foot - y), 1
+        )
+        part = tables.rows_of(table, done, done + fits)
         y = sheet.table(_MARGIN, y, part.grid, widths, style, part.header, "", part.align)
-        if i < pages - 1:
+        done += fits
+        sheet.text(300, 750, str(len(sheet.pages)))
+        if done < body:
             sheet.next_page()
             y = _MARGIN
-    sheet.prose(_MARGIN, y + 20, words.prose(rng, 2), room)
+    sheet.prose(_MARGIN, y + 20, words.prose(rng, 1), room)
     return sheet, len(table.grid)
+
+
+def _height(sheet: Sheet, table: Table, first: int, rows: int, widths: list[float], style: Style) -> float:
+    part = tables.rows_of(table, first, first + rows)
+    return sheet.height(part.grid, widths, style, part.align)
 
 
 def rotated(rng: random.Random) -> tuple[Sheet, int]:

@@ -41,6 +41,8 @@ class Score:
     lost: int = 0
     seconds: float = 0.0
     pages: int = 0
+    joins: int = 0  # tables over several pages, and how many of them were put together with all their rows
+    joined: int = 0
 
     def __add__(self, other: Score) -> Score:
         return Score(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))

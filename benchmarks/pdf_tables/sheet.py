@@ -64,7 +64,8 @@ class Sheet:
         self.size, self.font, self.turn, self.marked = size, font, turn, marked
         self.pages: list[GoldPage] = []
         self._buffer = io.BytesIO()
-        self.canvas = Canvas(self._buffer, pagesize=size if turn % 180 == 0 else size[::-1], invariant=1)
+        lying = bool(turn) and not marked  # reportlab itself swaps the sides of a page that it marks
+        self.canvas = Canvas(self._buffer, pagesize=size[::-1] if lying else size, invariant=1)
         self._start()
 
     def _start(self) -> None:
@@ -130,6 +131,11 @@ class Sheet:
         """A table with its top left corner at x, y; the y below it."""
         return _Drawn(self, x, y, grid, widths, style, header, align).draw(caption)
 
+    def height(self, grid: Grid, widths: Sequence[float], style: Style, align: Sequence[str] = ()) -> float:
+        """How high a table will be."""
+        ys = _Drawn(self, 0, 0, grid, widths, style, 1, align).ys
+        return ys[-1] - ys[0]
+
 
 class _Drawn:
     """One table on its way to the page."""
@@ -140,7 +146,9 @@ class _Drawn:
         self.xs = [x]
         for w in widths:
             self.xs.append(self.xs[-1] + w)
-        self.lines = {(r, c): self._wrapped(cell, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell}
+        self.lines = {
+            (r, c): self._wrapped(cell, c) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell
+        }
         self.ys = [y]
         for r in range(len(grid)):
             self.ys.append(self.ys[-1] + self._height(r))

@@ -16,6 +16,7 @@ _LEVELS = 4
 _MIN_STEP = 0.2  # points above body text that make a heading
 _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
+_PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
@@ -93,7 +94,7 @@ def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: di
         elif step is not None:
             row = dataclasses.replace(row, category="Title", level=levels[step])
         final.append(row)
-    return final
+    return sorted(final, key=lambda row: (row.page or 0, _PLACES.get(row.category, 1)))
 
 
 def _is_heading(row: ElementRow, size: float, body: float) -> bool:

@@ -65,7 +65,7 @@ def _frame(image: Image.Image, number: int, path: Path, context: PartContext) ->
     context.counts["pages_ocr"] += 1
     upright = ImageOps.exif_transpose(image)
     width, height = upright.size
-    for block in blocks(ocr.read(upright), width):
+    for block in blocks(ocr.read(upright)):
         x0, y0, x1, y1 = block.box
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 else "UncategorizedText"

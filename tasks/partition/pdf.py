@@ -85,7 +85,7 @@ def page_elements(page: pypdfium2.PdfPage, number: int, context: PartContext) ->
 
 
 def _native(text: PageText, images: list[Placed], number: int, context: PartContext) -> list[ElementRow]:
-    found = blocks(text.spans, text.view.size[0])
+    found = blocks(text.spans)
     rows = [
         (block.box, _text_row(block, number, text.view.size, "text-layer", text.turned), _rank(block))
         for block in found
@@ -111,7 +111,7 @@ def _scanned(
         spans = ocr.read(picture)
         if text.usable and sum(len(span.text) for span in spans) < 1.5 * text.characters + 20:
             return _native(text, images, number, context)  # the picture is a background: the layer says it exactly
-        found = blocks(spans, picture.width)
+        found = blocks(spans)
         rows = [_text_row(block, number, picture.size, "ocr") for block in found]
         context.type_sizes += [0.0] * len(rows)
         if not rows:

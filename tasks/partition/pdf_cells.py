@@ -9,10 +9,29 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from tasks.partition.spans import join_lines
+
+_SHORT_HEAD = re.compile(r"(?:^|\W)\w{1,5}-$")
+
 Box = tuple[float, float, float, float]
+
+
+def cell_text(lines: Iterable[str]) -> str:
+    """The lines of a cell as one. A hyphen at a line's end stays after a short word (Paid-in, non-cash)."""
+    text = ""
+    for line in lines:
+        text = (
+            text + line
+            if _SHORT_HEAD.search(text) and line[:1].islower()
+            else join_lines((text, line))
+            if text
+            else line
+        )
+    return text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

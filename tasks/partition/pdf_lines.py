@@ -21,13 +21,18 @@ _TAIL = re.compile(r"^(?:\)|%|\)%|%\)|\) ?%)$")
 _MARK = r"(?:\s?(?:\(\w{1,2}\)|\[\w{1,2}\]|[*†‡#]{1,2}|[a-z](?=$)))*"
 _FIGURE = re.compile(
     r"^(?:(?:US|HK|NT|CA?|AU?|R|RMB)?[$€£¥₩₹])?\s?[(<>~≈±+–—−-]{0,2}\s?[$€£¥₩₹]?\s?(?:\d[\d,.’' ]*|\.\d+)\s?"
-    r"(?:%|x|bps|bp|pts?|pp|bn|[MBKmk]|[万亿元])?\s?\)?\s?%?" + _MARK + "$"
-)
+    r"(?:%|x|bps|bp|pts?|pp|bn|[MBKmk]|[万亿元])?\s?\)?\s?%?"
+    r"(?:\s?[–—-]\s?[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?|\s?to\s[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?)?" + _MARK + "$"
+)  # a range counts as well
 _YEAR = re.compile(r"^(?:FY ?|CY ?)?(?:19|20)\d\d(?:[AEF]|年度?)?" + _MARK + "$")
 _BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*+|#|n/?[am]\.?|n\.[am]\.|nil)\s?\)?\s?%?" + _MARK + "$", re.IGNORECASE)
 _LEADER = re.compile(r"^[.…·_]{2,}$|^[.·…]$")
 _TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*(?:\.{4,}|…{2,})$")
-_ENUMERATOR = re.compile(r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE)
+_ORDINALS = frozenset(("st", "nd", "rd", "th"))
+_IS_MARK = re.compile(r"^(?:(?:\(\w{1,2}\))+|[*†‡§]+)$")
+_ENUMERATOR = re.compile(
+    r"^(?:[•●○◦▪■□–—*‣⁃·-]|\(?(?:\d{1,3}|[a-z]{1,2}|[ivx]{1,5})[.)]|\[\w{1,8}\]|[*†‡§]+)$", re.IGNORECASE
+)
 
 
 class Piece(NamedTuple):
@@ -83,39 +88,74 @@ def lines_of(words: Sequence[Word]) -> list[Line]:
 def _rows(words: list[Word]) -> list[list[Word]]:
     """Words by the middle of their line."""
     rows: list[list[Word]] = []
-    reference = size = 0.0
+    reference = before = size = 0.0
     for middle, word in sorted(((w.y0 + w.y1) / 2, w) for w in words):
-        if rows and middle - reference <= 0.35 * min(size, word.size):
+        least = min(size, word.size)
+        if rows and middle - before <= 0.2 * least and middle - reference <= 0.5 * least:
             rows[-1].append(word)
         else:
             rows.append([word])
             reference, size = middle, word.size
-    return rows
+        before = middle
+    return _level(rows)
+
+
+def _level(rows: list[list[Word]]) -> list[list[Word]]:
+    """Rows that lie nearly level and nowhere one above the other are one: labels and figures set on different lines."""
+    kept: list[list[Word]] = []
+    for row in rows:
+        if kept and _near(kept[-1][0], row[0]) and _beside(kept[-1], row):
+            kept[-1] += row
+        else:
+            kept.append(row)
+    return kept
+
+
+def _near(a: Word, b: Word) -> bool:
+    return abs(a.y0 + a.y1 - b.y0 - b.y1) < 0.9 * min(a.size, b.size) and min(a.size, b.size) > 0.75 * max(
+        a.size, b.size
+    )
+
+
+def _beside(a: Sequence[Word], b: Sequence[Word]) -> bool:
+    spans = sorted((w.x0, w.x1, which) for which, row in enumerate((a, b)) for w in row)
+    return all(one[1] <= two[0] + 0.5 or one[2] == two[2] for one, two in zip(spans, spans[1:], strict=False))
 
 
 def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
     """Raised footnote marks join the line of the word that they follow."""
+    bounds = [(min(w.y0 for w in row), max(w.y1 for w in row), max(w.size for w in row)) for row in rows]
     kept: list[list[Word]] = []
     for i, row in enumerate(rows):
+        y0, y1, _ = bounds[i]
+        near = [
+            k for k in (i - 2, i - 1, i + 1, i + 2) if 0 <= k < len(rows) and bounds[k][0] < y1 and bounds[k][1] > y0
+        ]
+        largest = max((bounds[k][2] for k in near), default=0.0)
         rest = []
         for word in row:
-            host = _host(word, rows[max(0, i - 2) : i] + rows[i + 1 : i + 3]) if len(word.text) <= 7 else None
+            host = None
+            if len(word.text) <= 7 and (
+                word.size <= 0.85 * largest or (len(row) <= 2 and near and _IS_MARK.match(word.text))
+            ):
+                host = _host(word, len(row) <= 2, [rows[k] for k in near])
             (rest if host is None else host).append(word)
+        row[:] = rest
         if rest:
-            row[:] = rest
             kept.append(row)
-        else:
-            row.clear()
     return kept
 
 
-def _host(word: Word, rows: Sequence[list[Word]]) -> list[Word] | None:
+def _host(word: Word, alone: bool, rows: Sequence[list[Word]]) -> list[Word] | None:
+    """The line that a word is a mark of: it follows a larger word there, or looks like a mark and has no line."""
     for row in rows:
         for other in row:
-            gap = word.x0 - other.x1
-            overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
-            if word.size <= 0.85 * other.size and -1 <= gap < 0.5 * other.size and overlap > 0.4 * (word.y1 - word.y0):
-                return row
+            if -1 <= word.x0 - other.x1 < 0.5 * other.size:
+                overlap = min(word.y1, other.y1) - max(word.y0, other.y0)
+                if overlap > 0.4 * (word.y1 - word.y0) and (
+                    word.size <= 0.85 * other.size or (alone and _IS_MARK.match(word.text))
+                ):
+                    return row
     return None
 
 
@@ -156,7 +196,7 @@ def _together(run: list[Word], word: Word, wide: float) -> bool:
     gap, size = word.x0 - last.x1, max(min(last.size, word.size), 0.6 * max(last.size, word.size))
     if _CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−N":
         return gap < 14 * size
-    if _TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)":
+    if _TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*":
         return gap < (1.6 if last.text[-1:] != ")" or "%" in word.text else 0.5) * size
     if gap > wide * size:
         return False
@@ -185,8 +225,9 @@ def piece_of(words: Sequence[Word]) -> Piece:
     for last, word in zip(words, words[1:], strict=False):
         glued = (
             (_CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−")
-            or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)")
+            or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*")
             or (word.x0 - last.x1 < 0.1 * last.size and is_wide(text[-1]) and is_wide(word.text[0]))
+            or (word.text in _ORDINALS and word.size < last.size and last.text[-1:].isdigit())
         )
         text += word.text if glued else f" {word.text}"
     text = _TRAILING_LEADER.sub("", text)
