@@ -13,6 +13,7 @@ from tasks.partition.boxes import Box, iou
 from tasks.partition.context import PartContext
 from tasks.partition.pdf_drawings import page_drawings
 from tasks.partition.pdf_figure_rows import page_figures
+from tasks.partition.pdf_pictures import embedded
 from tasks.partition.pdf_text import page_text
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import LocalStorage
@@ -59,7 +60,7 @@ class Score:
 
 
 def score(path: Path, gold: list[Page], lake: Path, least: float = _ENOUGH) -> Score:
-    """Find the figures of a generated file. The tables' boxes are given, as the table finder is not what is measured."""
+    """Find the figures of a generated file. The tables' boxes are given: the table finder is not what is measured."""
     result = Score(collections.defaultdict(Tally))
     context = PartContext(LocalStorage(lake), PartitionSettings(), Limits(), "application/pdf", ocr=False)
     with pypdfium2.PdfDocument(path) as document:
@@ -67,7 +68,7 @@ def score(path: Path, gold: list[Page], lake: Path, least: float = _ENOUGH) -> S
             handle = document[number - 1]
             text = page_text(handle)
             drawings = page_drawings(handle, text.view)
-            found = page_figures(handle, number, text, drawings, page.tables, context)
+            found = page_figures(handle, number, text, embedded(handle, text.view), drawings, page.tables, context)
             _compare(number, page, [(f.box, f.row.text) for f in found], result, least)
     return result
 
@@ -98,5 +99,3 @@ def _compare(number: int, page: Page, found: list[tuple[Box, str]], result: Scor
         if f not in matched.values():
             result.wrong[page.decoration or "beside figures"] += 1
             result.extras.append((number, box))
-
-

@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from tasks.partition.tally import What, drop_kept
 from tasks.rows import ElementRow
 
 _LEVELS = 4
@@ -17,13 +18,20 @@ _MIN_STEP = 0.2  # points above body text that make a heading
 _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
 _PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
+_PICTURES: dict[str, What] = {"Image": "pictures", "Figure": "figures"}
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
 
-def finish(rows: Sequence[ElementRow], type_sizes: Sequence[float], pages: int) -> list[ElementRow]:
-    """The document's rows: equal input gives equal output, whatever parts it came in."""
-    final = _drop_repeated_pictures(rows, pages)
+def finish(
+    rows: Sequence[ElementRow],
+    type_sizes: Sequence[float],
+    pages: int,
+    counts: collections.Counter[str] | None = None,
+) -> list[ElementRow]:
+    """The document's rows: equal input gives equal output, whatever parts it came in. `counts` of kept pictures are
+    brought up to date."""
+    final = _drop_repeated_pictures(rows, pages, counts if counts is not None else collections.Counter())
     if type_sizes:
         sizes = {id(row): size for row, size in zip(rows, type_sizes, strict=True)}
         edges = _running(final, pages)
@@ -38,7 +46,9 @@ def document_title(rows: Sequence[ElementRow]) -> str:
     return next((row.text.replace("\n", " ")[:200] for row in titles if (row.level or 0) == best), "")
 
 
-def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[ElementRow]:
+def _drop_repeated_pictures(
+    rows: Sequence[ElementRow], pages: int, counts: collections.Counter[str]
+) -> list[ElementRow]:
     """A logo on every page is one picture: the first is kept where it is on three pages or more."""
     if pages < _REPEATED_ON:
         return list(rows)
@@ -48,8 +58,9 @@ def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[Elem
             on[row.media].add(row.page)
     kept, seen = [], set()
     for row in rows:
-        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category == "Image":
+        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category in _PICTURES:
             if row.media in seen:
+                drop_kept(counts, _PICTURES[row.category], "repeated")
                 continue
             seen.add(row.media)
         kept.append(row)

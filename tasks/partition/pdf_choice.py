@@ -14,6 +14,7 @@ from tasks.partition.context import PartContext
 from tasks.partition.page import View
 from tasks.partition.pdf_pictures import Placed, is_blank, is_smooth, stamp
 from tasks.partition.pdf_tiles import join_tiles, stacked
+from tasks.partition.tally import drop
 
 _MAX_PICTURES = 40  # per page: beyond are the glyphs of a font, or dots of a map
 _BACKGROUND = 0.85  # of the page
@@ -34,20 +35,13 @@ def choose(images: list[Placed], page: pypdfium2.PdfPage, view: View, context: P
     large = [image for image in images if image.coverage(view.size) >= _BACKGROUND]
     joined = join_tiles([i for i in images if i.coverage(view.size) < _BACKGROUND], page, view)
     behind = [image for image in large if _is_worth(image, context, background=True)]
-    drop(context, "background", len(behind[:-1]))  # the last one covers the others
+    drop(context.counts, "pictures", "background", len(behind[:-1]))  # the last one covers the others
     worth = [i for i in joined if not _is_small(i, context) and _is_worth(i, context, background=False)]
     small = [dataclasses.replace(i, small=True) for i in joined if _is_small(i, context)]
     kept = stacked(worth)
     kept.sort(key=lambda image: (round(image.box[1]), round(image.box[0])))
-    drop(context, "many", len(kept[_MAX_PICTURES:]))
+    drop(context.counts, "pictures", "many", len(kept[_MAX_PICTURES:]))
     return Choice([*kept[:_MAX_PICTURES], *small], behind[-1:])
-
-
-def drop(context: PartContext, reason: str, number: int = 1) -> None:
-    """Count pictures that are not kept."""
-    if number:
-        context.counts["pictures_found"] += number
-        context.counts[f"pictures_dropped_{reason}"] += number
 
 
 def _is_small(image: Placed, context: PartContext) -> bool:
@@ -61,7 +55,7 @@ def _can_be_decoded(image: Placed, context: PartContext) -> bool:
     """Refuse by its header what would take too much memory, before anything is decoded."""
     if image.pixels[0] * image.pixels[1] <= context.settings.max_pixels:
         return True
-    drop(context, "large")
+    drop(context.counts, "pictures", "large")
     context.warn(f"a picture of {image.pixels[0]} x {image.pixels[1]} pixels is more than partition.max_pixels allows")
     return False
 
@@ -74,10 +68,9 @@ def _is_worth(image: Placed, context: PartContext, background: bool) -> bool:
     if seen is None:
         return True  # the page's own picture of it will tell
     if background and is_smooth(seen):
-        drop(context, "background")
+        drop(context.counts, "pictures", "background")
         return False
     if is_blank(seen):
-        drop(context, "blank")
+        drop(context.counts, "pictures", "blank")
         return False
     return True
-

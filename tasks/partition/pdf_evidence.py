@@ -32,8 +32,10 @@ def why_figure(
     box: Box,
     page_area: float,
 ) -> str:
-    """What makes a group a figure, given the text on it and what may be the names of its bars: bars, diagram, curves, marks, outline, axes, or words that are no text but outlines;
-    empty where nothing does."""
+    """What makes a group a figure, given the text on it and what may be the names of its bars.
+
+    Bars, diagram, curves, marks, outline, axes, or words that are no text but outlines; empty where nothing does.
+    """
     written = [shape for shape in shapes if _is_line_of_text(shape)]
     if written and len(written) >= 0.3 * len(shapes):
         area_of_words = sum(area(box_of(span)) for span in spans)
@@ -67,8 +69,12 @@ def is_free(shape: Shape) -> bool:
 def _is_line_of_text(shape: Shape) -> bool:
     """Whether a shape is words drawn as outlines: flat, long, and full of curves."""
     width, height = shape.x1 - shape.x0, shape.y1 - shape.y0
-    return shape.filled and shape.curved and 3 <= height <= 40 and width >= 2 * height and (
-        shape.segments >= 25 * width / height
+    return (
+        shape.filled
+        and shape.curved
+        and 3 <= height <= 40
+        and width >= 2 * height
+        and (shape.segments >= 25 * width / height)
     )
 
 
@@ -173,7 +179,7 @@ def _abuts(a: Box, b: Box) -> bool:
 
 
 def _links(line: Box, nodes: Sequence[Box]) -> bool:
-    """Whether a line leads from one node to another: it touches two, lies outside of both, and leaves from their edge."""
+    """Whether a line leads from one node to another: it touches two, lies outside of both, leaves from their edge."""
     near = [node for node in nodes if _touches(line, node)]
     if len(near) < 2 or any(within(line, grown(node, 1.0)) >= 0.5 for node in near):
         return False
@@ -210,6 +216,4 @@ def _axes(rules: Sequence[Rule]) -> bool:
     """A horizontal and an upright rule that meet, both long."""
     level = [r for r in rules if r.y0 == r.y1 and r.x1 - r.x0 >= 30]
     upright = [r for r in rules if r.y0 != r.y1 and r.y1 - r.y0 >= 30]
-    return any(
-        h.x0 - 3 <= v.x0 <= h.x1 + 3 and v.y0 - 3 <= h.y0 <= v.y1 + 3 for h in level[:50] for v in upright[:50]
-    )
+    return any(h.x0 - 3 <= v.x0 <= h.x1 + 3 and v.y0 - 3 <= h.y0 <= v.y1 + 3 for h in level[:50] for v in upright[:50])

@@ -16,13 +16,14 @@ from tasks.partition.boxes import Box, center_in
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.page import Drawings
-from tasks.partition.pdf_choice import choose, drop
+from tasks.partition.pdf_choice import choose
 from tasks.partition.pdf_figures import Figure, find_figures
 from tasks.partition.pdf_labels import box_of
-from tasks.partition.pdf_pictures import Embedded, embedded, encode
+from tasks.partition.pdf_pictures import Embedded, encode
 from tasks.partition.pdf_render import jpeg, png, region
 from tasks.partition.pdf_text import PageText
 from tasks.partition.spans import Span
+from tasks.partition.tally import What, drop, keep
 from tasks.rows import Box as RowBox
 from tasks.rows import ElementRow
 
@@ -40,12 +41,12 @@ def page_figures(
     page: pypdfium2.PdfPage,
     number: int,
     text: PageText,
+    pictures: Embedded,
     drawings: Drawings,
     tables: Sequence[Box],
     context: PartContext,
 ) -> list[PageFigure]:
     """The figures of a page. Nothing that is found is lost without being counted, by its reason."""
-    pictures = embedded(page, text.view)
     choice = choose(pictures.images, page, text.view, context)
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
@@ -54,26 +55,22 @@ def page_figures(
     seen: set[str] = set()
     for figure in figures:
         encoded = _encoded(figure, page, text, context)
-        found = "pictures" if figure.image is not None else "figures"
+        what: What = "pictures" if figure.image is not None else "figures"
         if encoded is None:
-            context.counts[f"{found}_found"] += 1
-            context.counts[f"{found}_dropped_unreadable"] += 1
+            drop(context.counts, what, "unreadable")
             context.warn(f"page {number}: a picture could not be decoded")
             continue
         media = context.blob(*encoded)
         if media in seen and not figure.caption:
-            drop(context, "duplicate")
+            drop(context.counts, what, "duplicate")
             continue
         seen.add(media)
-        context.counts[f"{found}_found"] += 1
-        context.counts[f"{found}_kept"] += 1
+        keep(context.counts, what)
         rows.append(_row(figure, number, text, media, encoded[1]))
     return rows
 
 
-def _encoded(
-    figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext
-) -> tuple[bytes, str] | None:
+def _encoded(figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext) -> tuple[bytes, str] | None:
     dpi, most = context.settings.figure_dpi, context.settings.figure_pixels
     try:
         if figure.image is not None:

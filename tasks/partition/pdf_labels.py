@@ -113,14 +113,15 @@ def _narrow_columns(upright: Sequence[Span]) -> set[int]:
     for span in upright:
         columns[round(span.x0 / 2), round(span.size, 1)].append(span)
     for column in columns.values():
-        run: list[Span] = []
-        for span in [*column, None]:
-            if span is not None and run and 0 < span.y0 - run[-1].y0 <= 1.75 * span.size:
-                run.append(span)
-                continue
+        runs: list[list[Span]] = []
+        for span in column:
+            if runs and 0 < span.y0 - runs[-1][-1].y0 <= 1.75 * span.size:
+                runs[-1].append(span)
+            else:
+                runs.append([span])
+        for run in runs:
             if len(run) >= _COLUMN_LINES and sum(s.text.count(" ") for s in run) >= 2.5 * len(run):
                 found |= {id(line) for line in run}
-            run = [] if span is None else [span]
     return found
 
 

@@ -22,8 +22,8 @@ from PIL import Image
 from tasks.partition.boxes import Box, area, common, union
 from tasks.partition.ocr import on_white
 from tasks.partition.page import View
-from tasks.partition.pdfium import address_of, object_type, page_count, page_object
 from tasks.partition.pdf_render import jpeg, png, region
+from tasks.partition.pdfium import address_of, object_type, page_count, page_object
 
 _STAMP = 10_000  # pixels at which pictures are looked at
 _OTHER = 40  # of 255: a pixel that differs by more is another one
