@@ -31,7 +31,7 @@ from tasks.rows import Box, ElementRow, Origin
 _BOLD = 0.25  # points that bold type counts more, so that a bold line outranks body text of its size
 _SCAN_COVERAGE = 0.5
 _FEW_CHARACTERS = 100
-_TABLE_CAPTION = re.compile(r"(?:table|表)\s*[\dA-Z一二三四五六七八九十]", re.IGNORECASE)
+_TABLE_CAPTION = re.compile(r"(?i:table|表)\s*(?:\d|[A-Z]\b|[IVX]+\b|[一二三四五六七八九十])")
 
 
 def open_pdf(path: Path) -> pypdfium2.PdfDocument:

@@ -8,13 +8,17 @@ the figure's text and are claimed, so that the page's text does not hold them tw
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 
 import pypdfium2
+from PIL import Image
 
+from tasks.partition import ocr
 from tasks.partition.boxes import Box, center_in
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
+from tasks.partition.layout import blocks
 from tasks.partition.page import Drawings
 from tasks.partition.pdf_choice import choose
 from tasks.partition.pdf_figures import Figure, find_figures
@@ -47,7 +51,7 @@ def page_figures(
     context: PartContext,
 ) -> list[PageFigure]:
     """The figures of a page. Nothing that is found is lost without being counted, by its reason."""
-    choice = choose(pictures.images, page, text.view, context)
+    choice = choose(pictures.images, [box_of(s) for s in text.spans], page, text.view, context)
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
     figures += [Figure(image.box, "raster", "", image, "behind") for image in choice.behind]
@@ -60,13 +64,18 @@ def page_figures(
             drop(context.counts, what, "unreadable")
             context.warn(f"page {number}: a picture could not be decoded")
             continue
+        told = _read(encoded[0], context) if figure.why == "lettering" and context.ocr else ""
         media = context.blob(*encoded)
         if media in seen and not figure.caption:
             drop(context.counts, what, "duplicate")
             continue
         seen.add(media)
         keep(context.counts, what)
-        rows.append(_row(figure, number, text, media, encoded[1]))
+        row = _row(figure, number, text, media, encoded[1])
+        if told:
+            words = "\n".join(part for part in (row.row.text, told) if part)
+            row = dataclasses.replace(row, row=dataclasses.replace(row.row, text=words, origin="ocr"))
+        rows.append(row)
     return rows
 
 
@@ -88,6 +97,13 @@ def _row(figure: Figure, number: int, text: PageText, media: str, media_type: st
     boxes = (page_box(number, figure.box, text.view.size, text.turned),)
     row = ElementRow(0, category, words, number, boxes, media=media, media_type=media_type)
     return PageFigure(figure.box, row, claimed)
+
+
+def _read(data: bytes, context: PartContext) -> str:
+    """The words of a picture that is nothing but words: drawn as outlines, they are in no text layer."""
+    context.counts["words_ocr"] += 1
+    with Image.open(io.BytesIO(data)) as picture:
+        return clean("\n".join(block.text for block in blocks(ocr.read(picture))))
 
 
 def in_reading_order(spans: Sequence[Span]) -> str:

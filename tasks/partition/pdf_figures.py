@@ -84,7 +84,7 @@ def _figures_of(group: Group, text: Lettering, size: tuple[float, float], reject
     if group.placed:
         return [Figure(_inset_box(group.box, text), "mixed" if group.images else "vector", "", None, "placed")]
     if group.images and not _overlaid(group, text, size):
-        alone = [Figure(image.box, "raster", "", image) for image in group.images if not image.small]
+        alone = [_alone(image) for image in group.images if not image.small]
         if group.shapes:
             rest = union([*map(shape_box, group.shapes), *map(shape_box, group.rules)])
             alone += _figures_of(Group(group.shapes, group.rules, [], rest), text, size, rejected)
@@ -102,7 +102,11 @@ def _figures_of(group: Group, text: Lettering, size: tuple[float, float], reject
     elif why and _prose_share(box, text) <= _MAX_PROSE:
         return [Figure(box, "mixed" if group.images else "vector", "", None, why)]
     rejected.append(group)
-    return [Figure(image.box, "raster", "", image) for image in group.images if not image.small]
+    return [_alone(image) for image in group.images if not image.small]
+
+
+def _alone(image: Placed) -> Figure:
+    return Figure(image.box, "raster", "", image, "lettering" if image.letters else "")
 
 
 def _inset_box(box: Box, text: Lettering) -> Box:

@@ -39,7 +39,8 @@ class Placed:
     """A picture on a page: the box in which it is seen, in points from the top left, and its pixels.
 
     `images` are its image objects, more than one where it was cut. `plain` says that nothing turns, mirrors, clips or
-    fades it, as far as its place on the page tells; `small` that it is no figure unless it is part of one.
+    fades it, as far as its place on the page tells; `small` that it is no figure unless it is part of
+    one; `letters` that it is colour seen through letters.
     """
 
     images: tuple[pypdfium2.PdfImage, ...]
@@ -47,6 +48,7 @@ class Placed:
     pixels: tuple[int, int]
     plain: bool
     small: bool = False
+    letters: bool = False
 
     def coverage(self, page: tuple[float, float]) -> float:
         """The share of the page that the picture covers."""
