@@ -11,7 +11,7 @@ from tasks.partition import ocr
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
-from tasks.partition.pdf_pictures import png
+from tasks.partition.pdf_render import png
 from tasks.rows import Box, ElementRow
 
 _KEPT = frozenset({"image/png", "image/jpeg", "image/webp"})
