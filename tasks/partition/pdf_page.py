@@ -6,8 +6,10 @@ one element: a table's, a drawn figure's, or the text's; only captions are said 
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pypdfium2
 
@@ -43,14 +45,30 @@ def text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: Par
     drawings = page_drawings(page, text.view)
     if drawings.cut:
         context.warn(f"page {number}: it has more drawings than are looked at; a table or figure may be missing")
-    tables = find_tables(text.words, drawings.rules, drawings.shapes, size)
-    rest = text.without(_taken(tables, text.words)) if tables else text
-    figures = page_figures(page, number, rest, drawings, [table.box for table in tables], context)
+    tables: list[Table] = []
+    figures: list[PageFigure] = []
+    rest = text
+    with _kept(number, "tables", context):
+        tables = find_tables(text.words, drawings.rules, drawings.shapes, size)
+        rest = text.without(_taken(tables, text.words)) if tables else text
+    with _kept(number, "figures", context):
+        figures = page_figures(page, number, rest, drawings, [table.box for table in tables], context)
     claimed = {span.order for figure in figures for span in figure.claimed}
     spans = [span for span in rest.spans if span.order not in claimed]
-    context.counts["tables_found"] += len(tables)
+    if tables:
+        context.counts["tables_found"] += len(tables)
     rows = _Page(number, size, text.turned, "text-layer")
     return rows.arranged(spans, tables, figures, _frames(drawings, spans, tables, figures, size))
+
+
+@contextlib.contextmanager
+def _kept(number: int, what: str, context: PartContext) -> Iterator[None]:
+    """A page keeps its text whatever geometry its tables or figures fail on; that they did is said and counted."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, ValueError, pypdfium2.PdfiumError) as error:
+        context.counts[f"pages_without_{what}"] += 1
+        context.warn(f"page {number}: its {what} could not be told from its text ({type(error).__name__}: {error})")
 
 
 def read_page(spans: Sequence[Span], size: tuple[float, float], number: int, context: PartContext) -> Rows:
@@ -58,7 +76,8 @@ def read_page(spans: Sequence[Span], size: tuple[float, float], number: int, con
     words = [Word(s.text, s.x0, s.y0, s.x1, s.y1, s.size) for s in spans]
     tables = find_tables(words, [], [], size)
     taken = _taken(tables, words)
-    context.counts["tables_found"] += len(tables)
+    if tables:
+        context.counts["tables_found"] += len(tables)
     rest = [span for i, span in enumerate(spans) if i not in taken]
     return _Page(number, size, 0, "ocr").arranged(rest, tables, [], [])
 
@@ -67,15 +86,19 @@ def _taken(tables: Sequence[Table], words: Sequence[Word]) -> set[int]:
     """The numbers of the words that are in a table's cells; what it stands around but does not say stays text."""
     taken: set[int] = set()
     for table in tables:
-        said = "".join("".join(cell.text.split()) for cell in table.cells)
+        texts = ["".join(cell.text.split()) for cell in table.cells]
+        said = "\n".join(texts)
+        left = collections.Counter("".join(texts))
         x0, y0, x1, y1 = table.box
-        taken.update(
-            i
-            for i, word in enumerate(words)
-            if x0 - 2 <= (word.x0 + word.x1) / 2 <= x1 + 2
-            and y0 - 2 <= (word.y0 + word.y1) / 2 <= y1 + 2
-            and (word.text.rstrip("-") in said or not any(map(str.isalnum, word.text)))
-        )
+        for i, word in enumerate(words):
+            x, y = (word.x0 + word.x1) / 2, (word.y0 + word.y1) / 2
+            if i in taken or not (x0 - 2 <= x <= x1 + 2 and y0 - 2 <= y <= y1 + 2):
+                continue
+            text = "".join(word.text.split()).rstrip("-")
+            needed = collections.Counter(text)
+            if not any(map(str.isalnum, text)) or (text in said and needed <= left):
+                taken.add(i)
+                left -= needed
     return taken
 
 
