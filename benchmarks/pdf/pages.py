@@ -38,7 +38,7 @@ def partitioned(path: Path, ocr: bool = False) -> Partitioned:
     with lake() as storage:
         context = PartContext(storage, PartitionSettings(), Limits(), PDF, ocr)
         rows = pdf.partition(path, context)
-        return Partitioned(finish(rows, context.type_sizes, context.pages), context)
+        return Partitioned(finish(rows, context.hints, context.pages), context)
 
 
 @contextlib.contextmanager

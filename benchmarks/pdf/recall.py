@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 from collections.abc import Iterable
 
 import pypdfium2
@@ -15,6 +16,7 @@ import pypdfium2
 from tasks.partition.clean import clean
 from tasks.rows import ElementRow
 
+_WORD = re.compile(r"\w+")  # "$ 1,234" and "$1,234" are the same words
 _IGNORED = dict.fromkeys(map(ord, "-\u2010\u2011"))
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 
@@ -59,7 +61,7 @@ def _characters(text: str) -> collections.Counter[str]:
 
 def _words(text: str) -> collections.Counter[str]:
     joined = _plain(text.replace("-\r\n", "").replace("-\n", ""))
-    return collections.Counter(joined.split())
+    return collections.Counter(_WORD.findall(joined))
 
 
 def _plain(text: str) -> str:

@@ -96,7 +96,13 @@ def _document(path: Path, most: int) -> Recall:
 
 
 def text_of(rows: Sequence[ElementRow]) -> str:
-    return "\n".join(row.text for row in rows)
+    """What the rows say in order; a caption that a figure or table repeats counts where it stands."""
+    captions = {row.text for row in rows if row.category == "FigureCaption"}
+    lines = []
+    for row in rows:
+        said = row.text.split("\n") if row.media or row.html else [row.text]
+        lines += [line for line in said if row.category == "FigureCaption" or line not in captions]
+    return "\n".join(lines)
 
 
 def _generated(kind: str, seeds: int) -> str:

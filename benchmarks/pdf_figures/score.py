@@ -13,7 +13,6 @@ from tasks.partition.boxes import Box, iou
 from tasks.partition.context import PartContext
 from tasks.partition.pdf_drawings import page_drawings
 from tasks.partition.pdf_figure_rows import page_figures
-from tasks.partition.pdf_pictures import embedded
 from tasks.partition.pdf_text import page_text
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import LocalStorage
@@ -68,7 +67,7 @@ def score(path: Path, gold: list[Page], lake: Path, least: float = _ENOUGH) -> S
             handle = document[number - 1]
             text = page_text(handle)
             drawings = page_drawings(handle, text.view)
-            found = page_figures(handle, number, text, embedded(handle, text.view), drawings, page.tables, context)
+            found = page_figures(handle, number, text, drawings, page.tables, context)
             _compare(number, page, [(f.box, f.row.text) for f in found], result, least)
     return result
 

@@ -15,6 +15,7 @@ from tasks.partition.spans import Span
 
 _MIN_LINES = 5  # of prose, on each side
 _MIN_FACTS = 4  # lines beside prose that are a box of their own
+_MIN_BESIDE = 3  # lines beside a box
 _MIN_WIDTH = 0.8  # of the type's size
 _MIN_LETTERS = 12  # of a line of prose in a narrow column
 _SHORT = 12  # characters of a cell
@@ -44,8 +45,46 @@ class Row:
     y1: float
 
 
-def gutters(rows: Sequence[Row]) -> list[Gutter]:
-    """The gutters of a page or frame, none overlapping another."""
+def gutters(rows: Sequence[Row], boxes: Sequence[tuple[float, float, float, float]] = ()) -> list[Gutter]:
+    """The gutters of a page or frame, none overlapping another, and those beside boxes with text next to them."""
+    found = _between_columns(rows)
+    for box in boxes:
+        found += [g for g in _beside(box, rows) if not any(_at_one_height(g, o) and _overlap(g, o) for o in found)]
+    return sorted(found, key=lambda gutter: (gutter.x0, gutter.y0))
+
+
+def _beside(box: tuple[float, float, float, float], rows: Sequence[Row]) -> list[Gutter]:
+    """The gaps between a box and lines left or right of it, as far up and down as nothing crosses them."""
+    found: list[Gutter] = []
+    level = [i for i, row in enumerate(rows) if box[1] <= (row.y0 + row.y1) / 2 <= box[3]]
+    left = {i: [span.x1 for span in rows[i].spans if span.x1 <= box[0] + _SLACK] for i in level}
+    right = {i: [span.x0 for span in rows[i].spans if span.x0 >= box[2] - _SLACK] for i in level}
+    for edges, is_left in ((left, True), (right, False)):
+        filled = [i for i in level if edges[i]]
+        if len(filled) < _MIN_BESIDE:
+            continue
+        near = [edge for i in filled for edge in edges[i]]
+        x0, x1 = (max(near), box[0]) if is_left else (box[2], min(near))
+        if x1 - x0 < _SLACK:
+            continue
+        first, last = filled[0], filled[-1]
+        while first > 0 and not _crosses(rows[first - 1], x0, x1):
+            first -= 1
+        while last + 1 < len(rows) and not _crosses(rows[last + 1], x0, x1):
+            last += 1
+        found.append(Gutter(x0, x1, min(rows[first].y0, box[1]), max(rows[last].y1, box[3])))
+    return found
+
+
+def _crosses(row: Row, x0: float, x1: float) -> bool:
+    return any(start < x1 - _SLACK and end > x0 + _SLACK for start, end in row.taken)
+
+
+def _overlap(a: Gutter, b: Gutter) -> bool:
+    return min(a.x1, b.x1) > max(a.x0, b.x0)
+
+
+def _between_columns(rows: Sequence[Row]) -> list[Gutter]:
     spans = [span for row in rows for span in row.spans]
     if len(spans) < 2 * _MIN_LINES or all(len(row.taken) < 2 for row in rows):
         return []
@@ -61,13 +100,13 @@ def gutters(rows: Sequence[Row]) -> list[Gutter]:
     kept: list[Gutter] = []
     for _, gutter, beside in found:
         near = [other for other in kept if _at_one_height(gutter, other)]
-        if any(min(gutter.x1, other.x1) > max(gutter.x0, other.x0) for other in near):
+        if any(_overlap(gutter, other) for other in near):
             continue
         left = max((other.x0 for other in near if other.x0 < gutter.x0), default=float("-inf"))
         right = min((other.x1 for other in near if other.x1 > gutter.x1), default=float("inf"))
         if not near or _prose_lines(beside, gutter.x0, gutter.x1, left, right) >= _MIN_LINES:
             kept.append(gutter)
-    return sorted(kept, key=lambda gutter: (gutter.x0, gutter.y0))
+    return kept
 
 
 def _at_one_height(a: Gutter, b: Gutter) -> bool:

@@ -1,6 +1,7 @@
-"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page.
+"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page, and
+tables that go on over pages.
 
-In: the rows of all parts in order, and the type sizes beside those of a PDF. Out: the final rows, renumbered.
+In: the rows of all parts in order, and the hints beside those of a PDF. Out: the final rows, renumbered.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from tasks.partition.continued import with_tables
+from tasks.partition.hints import Hint
 from tasks.partition.tally import What, drop_kept
 from tasks.rows import ElementRow
 
@@ -24,19 +27,22 @@ _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|
 
 
 def finish(
-    rows: Sequence[ElementRow],
-    type_sizes: Sequence[float],
-    pages: int,
-    counts: collections.Counter[str] | None = None,
+    rows: Sequence[ElementRow], hints: Sequence[Hint], pages: int, counts: collections.Counter[str] | None = None
 ) -> list[ElementRow]:
     """The document's rows: equal input gives equal output, whatever parts it came in. `counts` of kept pictures are
     brought up to date."""
-    final = _drop_repeated_pictures(rows, pages, counts if counts is not None else collections.Counter())
-    if type_sizes:
-        sizes = {id(row): size for row, size in zip(rows, type_sizes, strict=True)}
-        edges = _running(final, pages)
-        final = _with_headings(final, [sizes[id(row)] for row in final], edges)
+    final = _drop_repeated_pictures(rows, pages, collections.Counter() if counts is None else counts)
+    if hints:
+        by_row = {id(row): hint for row, hint in zip(rows, hints, strict=True)}
+        known = [by_row[id(row)] for row in final]
+        titled = _with_headings(final, [hint.size for hint in known], _running(final, pages))
+        final = _in_place(with_tables(titled, known))
     return [dataclasses.replace(row, ordinal=i) for i, row in enumerate(final)]
+
+
+def _in_place(rows: Sequence[ElementRow]) -> list[ElementRow]:
+    """Headers before everything on their page, footers after it."""
+    return sorted(rows, key=lambda row: (row.page or 0, _PLACES.get(row.category, 1)))
 
 
 def document_title(rows: Sequence[ElementRow]) -> str:
@@ -105,7 +111,7 @@ def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: di
         elif step is not None:
             row = dataclasses.replace(row, category="Title", level=levels[step])
         final.append(row)
-    return sorted(final, key=lambda row: (row.page or 0, _PLACES.get(row.category, 1)))
+    return final
 
 
 def _is_heading(row: ElementRow, size: float, body: float) -> bool:

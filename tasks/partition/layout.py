@@ -68,7 +68,7 @@ def _arranged(spans: list[Span], atoms: list[Atom], frames: list[Box]) -> list[B
 
 def _in_columns(spans: list[Span], atoms: list[Atom]) -> list[Block | int]:
     rows = [joined(row) for row in _rows(spans)]
-    between = gutters(_with_atoms(rows, atoms)) if rows else []
+    between = gutters(_with_atoms(rows, atoms), [atom.box for atom in atoms]) if rows else []
     items: list[Line | Atom] = [line for row in rows for line in _lines(row, between)]
     items = sorted([*items, *atoms], key=lambda item: (_box(item)[1], _box(item)[0]))
     order: list[tuple[tuple[int, int], list[Line | Atom]]] = []
@@ -176,20 +176,23 @@ def _column(box: Box, between: Sequence[Gutter]) -> tuple[int, int]:
 
 
 def _rows(spans: Sequence[Span]) -> list[list[Span]]:
-    """Spans by baseline, each row left to right."""
+    """Spans by baseline, each row left to right. Columns need not share their baselines."""
     rows: list[list[Span]] = []
     for span in sorted(spans, key=lambda s: (s.y0 + s.y1, s.x0)):
-        if rows and any(_same_baseline(other, span) for other in rows[-1][-4:]):
-            rows[-1].append(span)
-        else:
+        row = next((row for row in rows[-2:] if _is_of(span, row)), None)
+        if row is None:
             rows.append([span])
+        else:
+            row.append(span)
     return [sorted(row, key=lambda s: s.x0) for row in rows]
 
 
-def _same_baseline(a: Span, b: Span) -> bool:
-    overlap = min(a.y1, b.y1) - max(a.y0, b.y0)
-    apart = b.x0 >= a.x1 - 0.5 * a.size or b.x1 <= a.x0 + 0.5 * a.size
-    return overlap > 0.5 * min(a.height, b.height) and apart
+def _is_of(span: Span, row: Sequence[Span]) -> bool:
+    """Whether a span stands on a row's baseline, beside all that is on it."""
+    first = row[0]
+    if min(first.y1, span.y1) - max(first.y0, span.y0) <= 0.5 * min(first.height, span.height):
+        return False
+    return all(span.x0 >= o.x1 - 0.5 * o.size or span.x1 <= o.x0 + 0.5 * o.size for o in row)
 
 
 def _paragraphs(lines: list[Line]) -> list[Block]:

@@ -23,7 +23,7 @@ from tasks.partition.page import Drawings
 from tasks.partition.pdf_choice import choose
 from tasks.partition.pdf_figures import Figure, find_figures
 from tasks.partition.pdf_labels import box_of
-from tasks.partition.pdf_pictures import Embedded, encode
+from tasks.partition.pdf_pictures import Embedded, embedded, encode
 from tasks.partition.pdf_render import jpeg, png, region
 from tasks.partition.pdf_text import PageText
 from tasks.partition.spans import Span
@@ -45,12 +45,12 @@ def page_figures(
     page: pypdfium2.PdfPage,
     number: int,
     text: PageText,
-    pictures: Embedded,
     drawings: Drawings,
     tables: Sequence[Box],
     context: PartContext,
 ) -> list[PageFigure]:
     """The figures of a page. Nothing that is found is lost without being counted, by its reason."""
+    pictures = embedded(page, text.view)
     choice = choose(pictures.images, [box_of(s) for s in text.spans], page, text.view, context)
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)

@@ -16,7 +16,7 @@ from tasks.partition.boxes import Box, area, center_in, common, grown, iou, unio
 from tasks.partition.page import Drawings
 from tasks.partition.pdf_evidence import is_free, why_figure
 from tasks.partition.pdf_groups import Group, make_groups, sides
-from tasks.partition.pdf_labels import Lettering, assign, box_of, lettering
+from tasks.partition.pdf_labels import SOURCE, Lettering, assign, box_of, headline, lettering
 from tasks.partition.pdf_pictures import Embedded, Placed
 from tasks.partition.pdf_scene import scene, shape_box
 from tasks.partition.spans import Span
@@ -75,7 +75,12 @@ def find_figures(
     for image in embedded.images:
         if id(image) not in kept and not any(center_in(image.box, box) for box in inside):
             drop(counts, "pictures", "small")
-    return [dataclasses.replace(figure, caption=c) for figure, c in zip(figures, captions, strict=True)]
+    named = []
+    for figure, caption in zip(figures, captions, strict=True):
+        if figure.why != "lettering" and (not caption or SOURCE.match(caption)):
+            caption = " ".join(part for part in (headline(figure.box, text), caption) if part)
+        named.append(dataclasses.replace(figure, caption=caption))
+    return named
 
 
 def _figures_of(group: Group, text: Lettering, size: tuple[float, float], rejected: list[Group]) -> list[Figure]:

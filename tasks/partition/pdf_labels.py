@@ -22,6 +22,7 @@ SOURCE = re.compile(r"(?i:sources?|notes?|credits?|资料来源|數據來源|数
 _PROSE_WORDS, _PROSE_CHARACTERS = 7, 36
 _WIDE_PROSE = 18  # characters of a script without blanks
 _COLUMN_LINES = 4
+_HEADLINES = 5
 _MAX_CAPTION_LINES = 8
 _REACH = 0.05  # of the page's height between a figure and its caption
 
@@ -85,6 +86,28 @@ def assign(captions: Sequence[Caption], figures: Sequence[Box], size: tuple[floa
         if not captions[k].source:
             named.add(i)
     return [" ".join(text for _, text in sorted(found)) for found in texts]
+
+
+def headline(figure: Box, text: Lettering) -> str:
+    """The bold line or lines right above a figure without a caption, and what stands between."""
+    above = [
+        span
+        for span in (*text.labels, *text.prose)
+        if span.y1 <= figure[1] + 6
+        and min(span.x1, figure[2]) - max(span.x0, figure[0]) > 0.6 * (span.x1 - span.x0)
+        and not span.angle
+    ]
+    lines: list[Span] = []
+    bottom = figure[1]
+    for span in sorted(above, key=lambda span: -span.y1)[:_HEADLINES]:
+        after_bold = bool(lines) and lines[-1].bold
+        if bottom - span.y1 > 1.5 * span.size or (after_bold and not span.bold):
+            break
+        lines.append(span)
+        bottom = min(bottom, span.y0)
+    while lines and not lines[-1].bold:
+        lines.pop()
+    return join_lines(line.text for line in sorted(lines, key=lambda span: (span.y0, span.x0)))
 
 
 def _gap(figure: Box, caption: Box) -> float | None:

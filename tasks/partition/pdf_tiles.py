@@ -115,7 +115,7 @@ def _smooth(pixels: np.ndarray, scale: float, box: Box, seam: tuple[bool, float,
     y = round((at - where) * scale)
     span = slice(max(0, round((begin - start) * scale)), max(1, round((end - start) * scale)))
     around = lines[max(0, y - 12) : y + 12, span]
-    if len(around) < 8:
+    if len(around) < 8 or around.shape[1] == 0:
         return False
     # Two lines apart: the seam itself is blurred over a line of pixels where it does not fall between two.
     steps = np.abs(around[2:] - around[:-2]).mean(axis=1)
@@ -123,6 +123,8 @@ def _smooth(pixels: np.ndarray, scale: float, box: Box, seam: tuple[bool, float,
     seam_at = min(y, 12) - 1
     near = slice(max(0, seam_at - 2), seam_at + 2)
     far = [i for i in range(len(likeness)) if not near.start <= i < near.stop]
+    if not far or not likeness[near]:
+        return False
     usual = statistics.median(steps[i] for i in far), statistics.median(likeness[i] for i in far)
     return bool(steps[near].max() <= _STEP * usual[0] + 6 and min(likeness[near]) >= usual[1] - _LESS_LIKE)
 

@@ -33,6 +33,12 @@ class Span:
     def height(self) -> float:
         return self.y1 - self.y0
 
+    def scaled(self, by: float) -> Span:
+        """The span in another unit."""
+        return dataclasses.replace(
+            self, x0=self.x0 * by, y0=self.y0 * by, x1=self.x1 * by, y1=self.y1 * by, size=self.size * by
+        )
+
 
 @dataclasses.dataclass(slots=True)
 class Line:
