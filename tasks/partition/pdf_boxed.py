@@ -14,7 +14,7 @@ from tasks.partition.pdf_lines import BLANK, FIGURE, Line, Piece, lines_of
 from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
 from tasks.partition.pdf_ruled import Grid
 
-_LEAST_FILLED = 0.2  # of the cells; the squares of a chart's grid are empty
+_LEAST_FILLED = 0.34  # of the cells; the squares of a chart's grid are empty
 _MOST_WORDS = 60  # per filled cell on average: more is a page in frames
 
 _Place = tuple[int, int, int, int]
@@ -53,11 +53,30 @@ def _is_table(grid: Grid, lines: dict[_Place, list[Line]]) -> bool:
     if len({c[1] for c in filled}) < 2 or len({c[0] for c in filled}) < 2 and not _stacked(lines):
         return False
     words = sum(len(p.words) for found in lines.values() for line in found for p in line.pieces)
-    if len(filled) < max(3, _LEAST_FILLED * len(grid.cells)) or words > _MOST_WORDS * len(filled):
+    if len(filled) < max(3, _LEAST_FILLED * len(grid.cells)) and not _is_blank_form(grid, filled):
+        return False
+    if words > _MOST_WORDS * len(filled) or _crossed(grid, lines) > 0.12 * words:
         return False
     with_figures = [line for found in lines.values() for line in found if _figures(line)]
     several = sum(_figures(line) > 1 for line in with_figures)
     return several <= 0.25 * len(with_figures)  # else the frames are around columns, not around cells
+
+
+def _is_blank_form(grid: Grid, filled: Sequence[_Place]) -> bool:
+    """A table to be filled in: its first row or its first column is."""
+    first = [[c for c in grid.cells if c[k] == 0] for k in (0, 1)]
+    return len(filled) >= 4 and any(len(row) >= 3 and sum(c in filled for c in row) >= 0.7 * len(row) for row in first)
+
+
+def _crossed(grid: Grid, lines: dict[_Place, list[Line]]) -> int:
+    """How many words lie across the walls of their cells: they are on a drawing, not in a table."""
+    return sum(
+        word.x0 < grid.xs[c] - 3 or word.x1 > grid.xs[c + width] + 3
+        for (_, c, _, width), found in lines.items()
+        for line in found
+        for piece in line.pieces
+        for word in piece.words
+    )
 
 
 def _figures(line: Line) -> int:

@@ -8,27 +8,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from tasks.partition.page import Rule
+from tasks.partition.page import Rule, Shape
 from tasks.partition.pdf_bands import Band
 from tasks.partition.pdf_cells import Box, Cell, Table, cell_text
 from tasks.partition.pdf_columns import Column, boundaries, columns_of
 from tasks.partition.pdf_header import HeaderCell, cells_of, header_rows
-from tasks.partition.pdf_judge import is_table
+from tasks.partition.pdf_judge import Drawn, is_table
 from tasks.partition.pdf_lines import BLANK, FIGURE, TEXT, Line, Piece, piece_of
+from tasks.partition.pdf_looks import is_chart
 from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
 
 _ACROSS = 0.7  # of the table's width: a rule that long parts rows
 
 
-def table_of(band: Band, rules: Sequence[Rule], stripes: Sequence[Box]) -> Table | None:
+def table_of(band: Band, rules: Sequence[Rule], shapes: Sequence[Shape], stripes: Sequence[Box]) -> Table | None:
     """The table that a band is."""
     body = [line for line in band.body if len(line.pieces) > 1]
     columns = columns_of(body, band.header)
     x0, x1 = columns[0].x0, columns[-1].x1
     top, bottom = band.lines[band.start].y0, band.lines[band.stop - 1].y1
     bounds = _bounds(rules, stripes, (x0, top, x1, bottom))
-    level = [r for r in rules if r.y0 == r.y1 and x0 - 9 < r.x0 < x1 and top - 3 < r.y0 < bottom + 3]
-    if not is_table(band.header, band.body, columns, len(bounds) >= 2, len(level) + len(bounds) >= 2):
+    level = sum(r.y0 == r.y1 and x0 - 9 < r.x0 < x1 and top - 3 < r.y0 < bottom + 3 for r in rules)
+    if not is_table(band.header, band.body, columns, Drawn(len(bounds), level + len(bounds))):
+        return None
+    if is_chart((x0, top, x1, bottom), shapes, columns):
         return None
     _settle_header(band, columns, bounds)
     lines = [BodyLine(line, _placed(line, columns)) for line in band.body]
