@@ -18,7 +18,7 @@ _ITEM = re.compile(
     r"^(?:Item|Part|Note|Chapter|Section|Appendix)\s+(?:[0-9]{1,2}[A-Z]?|[IVX]+|[A-Z])\.?(?:$|\s)", re.IGNORECASE
 )
 _PAGE = re.compile(r"^(?:[A-Z]{1,2}-)?(?:\d{1,4}|[ivxlc]{1,6})$", re.IGNORECASE)
-_SYMBOLIC = re.compile(r"[=+∑∏∫√≤≥≡∈→⇒·×±∞∂∀∃λαβθ∧∨]|^[a-zA-Z]$|^\W{2,}$")
+_SYMBOLIC = re.compile(r"[=+∑∏∫√≤≥≡∈→⇒·×±∞∂∀∃λαβθ∧∨]|^[a-wyz]$|^\W{2,}$")
 
 
 def is_contents(body: Sequence[Line], columns: Sequence[Column]) -> bool:
@@ -73,23 +73,38 @@ def is_formula(body: Sequence[Line]) -> bool:
         return False
     steps = [(b.y0 + b.y1 - a.y0 - a.y1) / 2 / max(a.size, b.size) for a, b in itertools.pairwise(body)]
     over = sum(step < 0.8 for step in steps)
-    return symbols >= 0.5 * len(pieces) or over >= 0.25 * len(steps)
+    return symbols >= 0.35 * len(pieces) or over >= 0.25 * len(steps)
 
 
 def is_chart(box: Box, shapes: Sequence[Shape], columns: Sequence[Column]) -> bool:
     """Bars of many lengths, or curves: numbers on a drawing. Cells that are filled share their edges instead."""
-    inside = [
-        s for s in shapes if s.x0 > box[0] - 20 and s.x1 < box[2] + 20 and s.y0 > box[1] - 12 and s.y1 < box[3] + 12
-    ]
-    if sum(s.curved and s.segments > 4 for s in inside) >= (8 if any(c.numeric for c in columns[1:]) else 3):
-        return True
+    inside = _around(box, shapes)
+    few = 8 if any(c.numeric for c in columns[1:]) else 3
+    return sum(s.curved and s.segments > 4 for s in inside) >= few or is_bars(box, shapes)
+
+
+def _around(box: Box, shapes: Sequence[Shape]) -> list[Shape]:
+    x0, y0, x1, y1 = box
+    return [s for s in shapes if s.x0 > x0 - 20 and s.x1 < x1 + 20 and s.y0 > y0 - 12 and s.y1 < y1 + 12]
+
+
+def is_bars(box: Box, shapes: Sequence[Shape]) -> bool:
+    """Filled rectangles of many lengths, lying or standing."""
+    inside = _around(box, shapes)
     bars = [s for s in inside if s.filled and not s.curved and s.x1 - s.x0 > 3 and s.y1 - s.y0 > 3]
-    if len(bars) < 5:
+    if len(bars) < 5 or max(s.y1 for s in bars) - min(s.y0 for s in bars) < 0.5 * (box[3] - box[1]):
         return False
     ends = {round(s.x1 / 1.5) for s in bars}
-    rows = {round((s.y0 + s.y1) / 4) for s in bars}
+    middles = sorted((s.y0 + s.y1) / 2 for s in bars)
+    rows = 1 + sum(b - a > 5 for a, b in itertools.pairwise(middles))
     tops = {round(s.y0 / 1.5) for s in bars}
     floors = {round(s.y1 / 1.5) for s in bars}
-    lying = len(ends) >= 5 and len(ends) >= 0.5 * len(bars) and len(rows) >= 4
+    lying = len(ends) >= 5 and len(ends) >= 0.5 * len(bars) and rows >= 4
     standing = len(tops) >= 4 and len(tops) >= 0.6 * len(bars) and len(floors) <= 2
     return lying or standing
+
+
+def is_drawn_over(box: Box, shapes: Sequence[Shape]) -> bool:
+    """Whether there is more in a frame than cells: curves, or outlines."""
+    inside = [s for s in shapes if s.x0 > box[0] and s.x1 < box[2] and s.y0 > box[1] and s.y1 < box[3]]
+    return sum(s.curved for s in inside) >= 2 or sum(not s.filled for s in inside) >= 6

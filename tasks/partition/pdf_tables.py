@@ -38,7 +38,7 @@ def find_tables(
         return []
     found: list[Table] = []
     for grid in grids(rules):
-        table = boxed(grid, words)
+        table = boxed(grid, words, shapes)
         if table is not None and not any(_overlap(table.box, other.box) for other in found):
             found.append(table)
     rest = [w for w in words if not any(_within(w, table.box) for table in found)] if found else words
