@@ -189,7 +189,10 @@ def _header_rows(cells: Sequence[Cell], lines: dict[_Place, list[Line]], rows: i
         cell.row for cell in cells
         if cell.column > 0 and any(p.kind in (FIGURE, BLANK) for line in _lines_in(cell, lines) for p in line.pieces)
     }  # fmt: skip
+    names = {cell.row for cell in cells if cell.text and cell.column > 0}
     first = min(numbers, default=0)
+    sections = [r for r in range(1, first) if r not in names]  # a label alone begins the body
+    first = min(sections, default=first) if 0 in names else first
     count = first if 0 < first <= 5 else 0 if first == 0 and numbers else 1
     reach = max((c.row + c.row_span for c in cells if c.row < count), default=count)
     return min(max(count, reach if reach <= count + 2 else count), max(0, rows - 1))
