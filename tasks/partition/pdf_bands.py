@@ -6,6 +6,7 @@ In: lines. Out: bands, each header lines and body lines; whether a band is a tab
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from tasks.partition.pdf_lines import BLANK, FIGURE, TEXT, YEAR, Line
@@ -40,8 +41,11 @@ def has_values(line: Line) -> bool:
 def is_running_text(line: Line) -> bool:
     """A justified line that fell apart, or two columns of prose."""
     words = sum(len(piece.words) for piece in line.pieces)
-    gaps = [b.x0 - a.x1 for a, b in zip(line.pieces, line.pieces[1:], strict=False)]
-    return words >= 8 and words >= 4 * len(line.pieces) and max(gaps, default=0.0) < 1.7 * line.size
+    gaps = [b.x0 - a.x1 for a, b in itertools.pairwise(line.pieces)]
+    if words < 8 or words < 4 * len(line.pieces) or not gaps or max(gaps) >= 1.7 * line.size:
+        return False
+    inner = max((b.x0 - a.x1 for p in line.pieces for a, b in itertools.pairwise(p.words)), default=0.0)
+    return max(gaps) < 2.5 * inner and any(piece.kind == TEXT for piece in line.pieces[1:])
 
 
 def prose_flags(lines: Sequence[Line]) -> list[bool]:

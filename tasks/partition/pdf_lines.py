@@ -195,7 +195,7 @@ def _together(run: list[Word], word: Word, wide: float) -> bool:
     last = run[-1]
     gap, size = word.x0 - last.x1, max(min(last.size, word.size), 0.6 * max(last.size, word.size))
     if _CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−N":
-        return gap < 14 * size
+        return gap < 45 * size
     if _TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*":
         return gap < (1.6 if last.text[-1:] != ")" or "%" in word.text else 0.5) * size
     if gap > wide * size:

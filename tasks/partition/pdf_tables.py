@@ -38,7 +38,7 @@ def find_tables(
         return []
     found: list[Table] = []
     for grid in grids(rules):
-        table = boxed(grid, words)
+        table = boxed(grid, words, shapes)
         if table is not None and not any(_overlap(table.box, other.box) for other in found):
             found.append(table)
     rest = [w for w in words if not any(_within(w, table.box) for table in found)] if found else words
@@ -46,7 +46,7 @@ def find_tables(
     stripes = _stripes(shapes, size)
     several = sum(len(line.pieces) > 1 and not is_running_text(line) for line in lines)
     for region in regions(lines, rules, shapes) if several >= 2 else ():
-        found += _in_region(region, rules, stripes)
+        found += _in_region(region, rules, shapes, stripes)
     found = [dataclasses.replace(t, caption=_caption(t, lines)) if t.kind == "ruled" else t for t in found]
     return sorted(found, key=lambda table: (table.box[1], table.box[0]))
 
@@ -79,7 +79,9 @@ def _stripes(shapes: Sequence[Shape], size: tuple[float, float]) -> list[Box]:
     return [box for box in out if box[2] - box[0] > 0.12 * size[0]]
 
 
-def _in_region(lines: list[Line], rules: Sequence[Rule], stripes: Sequence[Box]) -> list[Table]:
+def _in_region(
+    lines: list[Line], rules: Sequence[Rule], shapes: Sequence[Shape], stripes: Sequence[Box]
+) -> list[Table]:
     flags = prose_flags(lines)
     tied = [i > 0 and _tied(lines[i - 1], line, stripes) for i, line in enumerate(lines)]
     found: list[Table] = []
@@ -87,7 +89,7 @@ def _in_region(lines: list[Line], rules: Sequence[Rule], stripes: Sequence[Box])
         tables = [
             (part, table)
             for part in parted(band, rules) or [band]
-            if (table := table_of(part, rules, stripes)) is not None
+            if (table := table_of(part, rules, shapes, stripes)) is not None
         ]
         for part, table in tables:
             found.append(dataclasses.replace(table, caption=_above(part, flags)))
