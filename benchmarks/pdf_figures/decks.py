@@ -41,7 +41,7 @@ def read(path: Path, lake: Path) -> Deck:
     seconds = time.perf_counter() - started
     counts = collections.Counter(context.counts)
     kept: dict[int, list[ElementRow]] = collections.defaultdict(list)
-    for row in finish(rows, context.type_sizes, context.pages, counts):
+    for row in finish(rows, context.hints, context.pages, counts):
         if row.category in _COLORS and row.page is not None:
             kept[row.page].append(row)
     return Deck(path.name, context.pages, seconds, kept, counts)
