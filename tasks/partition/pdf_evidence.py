@@ -10,7 +10,7 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tasks.partition.boxes import Box, area, center_in, common, grown, iou, within
+from tasks.partition.boxes import Box, area, center_in, common, groups, grown, iou, union, within
 from tasks.partition.page import Rule, Shape
 from tasks.partition.pdf_labels import box_of
 from tasks.partition.pdf_scene import is_boxy, shape_box
@@ -21,6 +21,7 @@ _MANY_MARKS = 6
 _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
 _LABEL = 24  # characters
+_MAX_TRACED = 1000
 _EVEN = 1.5  # points
 
 
@@ -59,6 +60,51 @@ def why_figure(
     if are_axes(rules) and labels >= 4:
         return "axes"
     return ""
+
+
+def plots(shapes: Sequence[Shape], spans: Sequence[Span], size: tuple[float, float]) -> list[Box]:
+    """Where curves or maps are drawn that no words fill: what is written there is in no table."""
+    traced = [shape_box(s) for s in shapes if _is_traced(s)]
+    traced = [box for box in traced if area(box) < 0.5 * size[0] * size[1]]
+    bare = [box for box in traced if sum(center_in(box_of(s), box) and len(s.text) > _LABEL for s in spans) < 3]
+    found = [union(bare[i] for i in members) for members in groups(bare[:_MAX_TRACED], 6.0)]
+    return [box for box in found if min(box[2] - box[0], box[3] - box[1]) >= 20]
+
+
+def are_bars(table: Box, shapes: Sequence[Shape], spans: Sequence[Span]) -> bool:
+    """Whether what was taken for a table is bars, on which numbers at most stand, and their names."""
+    inside = [s for s in shapes if within(shape_box(s), grown(table, 4.0)) > 0.7]
+    held = [s for s in spans if center_in(box_of(s), grown(table, 2.0))]
+    told = [box_of(s) for s in held if any(map(str.isalpha, s.text))]
+    solid = [shape_box(s) for s in inside if is_boxy(s) and s.filled and _is_solid(shape_box(s), table)]
+    bare = [b for b in solid if not any(center_in(word, b) for word in told)]
+    if len(bare) >= 4 and len(bare) >= 0.7 * len(solid) and _bars(bare, told):
+        lengths = _different(max(b[2] - b[0], b[3] - b[1]) for b in bare)
+        return lengths >= 4
+    many = [s for s in shapes if _is_many_bars(s) and area(common(shape_box(s), table)) >= 0.25 * area(table)]
+    return any(not _is_filled_with_words(s, held) for s in many)
+
+
+def _is_solid(box: Box, table: Box) -> bool:
+    """Whether a rectangle is no ground of the whole table, and no mark of a legend."""
+    return within(table, box) < 0.8 and min(box[2] - box[0], box[3] - box[1]) >= 6
+
+
+def _is_traced(shape: Shape) -> bool:
+    long = max(shape.x1 - shape.x0, shape.y1 - shape.y0) >= 48
+    return long and shape.segments >= 5 and not shape.level and is_free(shape) and not _is_line_of_text(shape)
+
+
+def _is_many_bars(shape: Shape) -> bool:
+    """Whether a shape is rectangles in one path."""
+    return shape.level and shape.filled and shape.segments >= 15 and shape.y1 - shape.y0 >= 48
+
+
+def _is_filled_with_words(shape: Shape, spans: Sequence[Span]) -> bool:
+    """Whether a filled shape is the ground of text: more than here and there a word stands on it."""
+    on = [span for span in spans if center_in(box_of(span), shape_box(shape))]
+    words = sum(any(map(str.isalpha, span.text)) for span in on)
+    return shape.filled and words > 0.15 * len(on)
 
 
 def is_free(shape: Shape) -> bool:

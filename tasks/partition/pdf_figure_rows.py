@@ -21,7 +21,7 @@ from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.page import Drawings
 from tasks.partition.pdf_choice import choose
-from tasks.partition.pdf_figures import Figure, find_figures
+from tasks.partition.pdf_figures import Figure, find_figures, is_graphic
 from tasks.partition.pdf_labels import box_of
 from tasks.partition.pdf_pictures import Embedded, embedded, encode
 from tasks.partition.pdf_render import jpeg, png, region
@@ -30,6 +30,9 @@ from tasks.partition.spans import Span
 from tasks.partition.tally import What, drop, keep
 from tasks.rows import Box as RowBox
 from tasks.rows import ElementRow
+
+_MARK = 16  # characters
+_OUTLINED = ("lettering", "page")  # figures whose words are in no text layer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ def page_figures(
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
     figures += [Figure(image.box, "raster", "", image, "behind") for image in choice.behind]
+    if is_graphic(figures, drawings, len(text.words), text.view.size):
+        rest = [figure for figure in figures if figure.image is not None]
+        figures = [*rest, Figure((0.0, 0.0, *text.view.size), "vector", "", None, "page", True)]
     rows: list[PageFigure] = []
     seen: set[str] = set()
     for figure in figures:
@@ -64,7 +70,7 @@ def page_figures(
             drop(context.counts, what, "unreadable")
             context.warn(f"page {number}: a picture could not be decoded")
             continue
-        told = _read(encoded[0], context) if figure.why == "lettering" and context.ocr else ""
+        told = _read(encoded[0], context) if figure.why in _OUTLINED and context.ocr else ""
         media = context.blob(*encoded)
         if media in seen and not figure.caption:
             drop(context.counts, what, "duplicate")
@@ -91,12 +97,19 @@ def _encoded(figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: P
 
 
 def _row(figure: Figure, number: int, text: PageText, media: str, media_type: str) -> PageFigure:
-    claimed = () if figure.image is not None else tuple(s for s in text.spans if center_in(box_of(s), figure.box))
+    claimed = tuple(s for s in text.spans if _is_of(s, figure))
     category = "Image" if figure.image is not None else "Figure"
     words = "\n".join(part for part in (clean(figure.caption), clean(in_reading_order(claimed))) if part)
     boxes = (page_box(number, figure.box, text.view.size, text.turned),)
     row = ElementRow(0, category, words, number, boxes, media=media, media_type=media_type)
     return PageFigure(figure.box, row, claimed)
+
+
+def _is_of(span: Span, figure: Figure) -> bool:
+    """Whether a span is a figure's own text. On photographs that is only a label: what is longer is set over them."""
+    if figure.image is not None or not center_in(box_of(span), figure.box):
+        return False
+    return not figure.photographs or (len(span.text) <= _MARK and span.text.count(" ") < 2)
 
 
 def _read(data: bytes, context: PartContext) -> str:

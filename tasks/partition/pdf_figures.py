@@ -27,6 +27,7 @@ _LABEL_REACH = 1.4  # of a label's type size
 _MIN_SIDES = (28.0, 48.0)  # points
 _MIN_AREA = 0.004  # of the page
 _MARK = 16.0  # points: a group that is smaller is not even counted
+_MANY_SHAPES, _FEW_WORDS = 100, 40
 _FEW_RULES = 8  # between which no point of a plot can lie
 _MAX_OVERLAID = 0.4  # of the page
 _TICK = 8.0  # points
@@ -37,13 +38,15 @@ Kind = Literal["raster", "vector", "mixed"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: `image` is its picture where it is nothing but that. `why` says what it was told by."""
+    """A figure: `image` is its picture where it is nothing but that. `why` says what it was told by; `photographs` that
+    it is pictures for the most part."""
 
     box: Box
     kind: Kind
     caption: str
     image: Placed | None = None
     why: str = ""
+    photographs: bool = False
 
 
 def find_figures(
@@ -67,7 +70,7 @@ def find_figures(
     figures = [_with_labels(f, text, size) if f.image is None else f for f in figures]
     figures, rejected = _rescued(_merged(figures), rejected, text, size)
     figures.sort(key=lambda figure: (round(figure.box[1]), round(figure.box[0])))
-    captions = assign(text.captions, [figure.box for figure in figures], size)
+    captions = assign(text, [figure.box for figure in figures], size)
     for group in rejected:
         drop(counts, "figures", group.reason)
     inside = [f.box for f in figures if f.image is None]
@@ -81,6 +84,13 @@ def find_figures(
             caption = " ".join(part for part in (headline(figure.box, text), caption) if part)
         named.append(dataclasses.replace(figure, caption=caption))
     return named
+
+
+def is_graphic(figures: Sequence[Figure], drawings: Drawings, words: int, size: tuple[float, float]) -> bool:
+    """Whether a page is drawn all over and says next to nothing in text: then it is one picture."""
+    drawn = drawings.cut or len(drawings.shapes) >= _MANY_SHAPES
+    largest = max((area(figure.box) for figure in figures), default=0.0)
+    return drawn and words < _FEW_WORDS and largest < 0.4 * size[0] * size[1]
 
 
 def _figures_of(group: Group, text: Lettering, size: tuple[float, float], rejected: list[Group]) -> list[Figure]:
@@ -105,7 +115,8 @@ def _figures_of(group: Group, text: Lettering, size: tuple[float, float], reject
     if short < _MIN_SIDES[0] or long < _MIN_SIDES[1] or area(box) < _MIN_AREA * page_area:
         group.reason = "small"
     elif why and _prose_share(box, text) <= _MAX_PROSE:
-        return [Figure(box, "mixed" if group.images else "vector", "", None, why)]
+        most = sum(area(image.box) for image in group.images) > 0.6 * area(box)
+        return [Figure(box, "mixed" if group.images else "vector", "", None, why, most)]
     rejected.append(group)
     return [_alone(image) for image in group.images if not image.small]
 
@@ -209,7 +220,9 @@ def _merged(figures: list[Figure]) -> list[Figure]:
 def _together(figures: Sequence[Figure]) -> Figure:
     kinds = {figure.kind for figure in figures}
     kind: Kind = figures[0].kind if len(kinds) == 1 else "mixed"
-    return Figure(union(f.box for f in figures), kind, "", None, next((f.why for f in figures if f.why), "overlay"))
+    box = union(f.box for f in figures)
+    pictured = sum(area(f.box) for f in figures if f.image is not None or f.photographs) > 0.6 * area(box)
+    return Figure(box, kind, "", None, next((f.why for f in figures if f.why), "overlay"), pictured)
 
 
 def _belongs(figure: Figure, other: Figure) -> bool:
@@ -222,7 +235,7 @@ def _rescued(
     figures: list[Figure], rejected: list[Group], text: Lettering, size: tuple[float, float]
 ) -> tuple[list[Figure], list[Group]]:
     """A caption says that there is a figure: where none is, what was rejected between it and the text before is one."""
-    named = assign(text.captions, [figure.box for figure in figures], size)
+    named = assign(text, [figure.box for figure in figures], size)
     told = [part for part in named if part]
     for caption in text.captions:
         if caption.source or any(caption.text in part for part in told):

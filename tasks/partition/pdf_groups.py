@@ -17,7 +17,7 @@ from tasks.partition.pdf_scene import Scene, grid_lines, shape_box
 from tasks.partition.tally import Reason
 
 _REACH = 10.0  # points between drawings of one figure
-_FAR = 12.0  # points that thick bars reach further
+_FAR = 8.0  # points that thick bars reach further
 _PAGE = 0.6  # of the page: what is larger holds nothing
 _INSET = (0.004, 0.75)  # of the page
 _INSET_SIDE = 48.0  # points

@@ -24,7 +24,7 @@ _WIDE_PROSE = 18  # characters of a script without blanks
 _COLUMN_LINES = 4
 _HEADLINES = 5
 _MAX_CAPTION_LINES = 8
-_REACH = 0.05  # of the page's height between a figure and its caption
+_REACH = 0.1  # of the page's height between a figure and its caption
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,13 +65,14 @@ def lettering(spans: Sequence[Span], size: tuple[float, float]) -> Lettering:
     )
 
 
-def assign(captions: Sequence[Caption], figures: Sequence[Box], size: tuple[float, float]) -> list[str]:
+def assign(text: Lettering, figures: Sequence[Box], size: tuple[float, float]) -> list[str]:
     """The caption of each figure, empty where it has none: the nearest below or above, each caption once."""
+    captions = text.captions
     pairs = []
     for i, figure in enumerate(figures):
         for k, caption in enumerate(captions):
-            gap = _gap(figure, caption.box)
-            if gap is not None and gap <= _REACH * size[1]:
+            gap = _gap(figure, caption.box, text.prose)
+            if gap is not None and gap <= _REACH * size[1] and not _parted(figure, caption.box, text.prose):
                 pairs.append((gap, i, k))
     texts: list[list[tuple[float, str]]] = [[] for _ in figures]
     named: set[int] = set()
@@ -110,16 +111,25 @@ def headline(figure: Box, text: Lettering) -> str:
     return join_lines(line.text for line in sorted(lines, key=lambda span: (span.y0, span.x0)))
 
 
-def _gap(figure: Box, caption: Box) -> float | None:
-    """How far a caption is from a figure, below or above; None where it is beside it."""
+def _gap(figure: Box, caption: Box, prose: Sequence[Span]) -> float | None:
+    """How far a caption is from a figure, below or above; None where it is beside it, or in another column."""
     shared = min(figure[2], caption[2]) - max(figure[0], caption[0])
     if shared <= 0.3 * min(figure[2] - figure[0], caption[2] - caption[0]):
-        return None
+        middle = (figure[0] + figure[2]) / 2  # a figure in the middle, its caption to the left, of one column
+        if not any(span.x0 <= caption[0] + 5 and span.x1 >= middle for span in prose):
+            return None
     if caption[1] >= figure[3] - 8:
         return max(0.0, caption[1] - figure[3])
     if caption[3] <= figure[1] + 8:
         return max(0.0, figure[1] - caption[3]) + 2.0  # of two that are as near, the one below
     return None
+
+
+def _parted(figure: Box, caption: Box, prose: Sequence[Span]) -> bool:
+    """Whether prose stands between a figure and a caption."""
+    top, bottom = min(figure[3], caption[3]), max(figure[1], caption[1])
+    left, right = max(figure[0], caption[0]), min(figure[2], caption[2])
+    return any(top - 1 < (s.y0 + s.y1) / 2 < bottom + 1 and s.x0 < right and s.x1 > left for s in prose)
 
 
 def _is_prose(span: Span, width: float) -> bool:
