@@ -22,6 +22,7 @@ _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
 _LABEL = 24  # characters
 _MAX_TRACED = 1000
+_PALE = 180  # of 255: the least of red, green and blue in the fills of tables
 _EVEN = 1.5  # points
 
 
@@ -72,22 +73,25 @@ def plots(shapes: Sequence[Shape], spans: Sequence[Span], size: tuple[float, flo
 
 
 def are_bars(table: Box, shapes: Sequence[Shape], spans: Sequence[Span]) -> bool:
-    """Whether what was taken for a table is bars, on which numbers at most stand, and their names."""
-    inside = [s for s in shapes if within(shape_box(s), grown(table, 4.0)) > 0.7]
+    """Whether what was taken for a table is bars, on which numbers at most stand, and their names.
+
+    Fills of cells are pale and end where others of their column do; bars are strong and end where their value is.
+    """
+    strong = [s for s in shapes if s.filled and s.color is not None and min(s.color) < _PALE]
+    if not strong:
+        return False
     held = [s for s in spans if center_in(box_of(s), grown(table, 2.0))]
+    many = [s for s in strong if _is_many_bars(s) and area(common(shape_box(s), table)) >= 0.2 * area(table)]
+    if any(not _is_filled_with_words(s, held) for s in many):
+        return True
     told = [box_of(s) for s in held if any(map(str.isalpha, s.text))]
-    solid = [shape_box(s) for s in inside if is_boxy(s) and s.filled and _is_solid(shape_box(s), table)]
-    bare = [b for b in solid if not any(center_in(word, b) for word in told)]
-    if len(bare) >= 4 and len(bare) >= 0.7 * len(solid) and _bars(bare, told):
-        lengths = _different(max(b[2] - b[0], b[3] - b[1]) for b in bare)
-        return lengths >= 4
-    many = [s for s in shapes if _is_many_bars(s) and area(common(shape_box(s), table)) >= 0.25 * area(table)]
-    return any(not _is_filled_with_words(s, held) for s in many)
-
-
-def _is_solid(box: Box, table: Box) -> bool:
-    """Whether a rectangle is no ground of the whole table, and no mark of a legend."""
-    return within(table, box) < 0.8 and min(box[2] - box[0], box[3] - box[1]) >= 6
+    inside = [shape_box(s) for s in strong if is_boxy(s) and within(shape_box(s), grown(table, 4.0)) > 0.7]
+    bare = [b for b in inside if min(b[2] - b[0], b[3] - b[1]) >= 4 and not any(center_in(word, b) for word in told)]
+    if len(bare) < 4 or len(bare) < 0.7 * len(inside):
+        return False
+    ends = [(round(b[2] / _EVEN), round(b[1] / _EVEN)) for b in bare]
+    alone = max(sum(count == 1 for count in collections.Counter(end[axis] for end in ends).values()) for axis in (0, 1))
+    return alone >= 0.5 * len(bare) and _bars(bare, told)
 
 
 def _is_traced(shape: Shape) -> bool:
@@ -97,7 +101,7 @@ def _is_traced(shape: Shape) -> bool:
 
 def _is_many_bars(shape: Shape) -> bool:
     """Whether a shape is rectangles in one path."""
-    return shape.level and shape.filled and shape.segments >= 15 and shape.y1 - shape.y0 >= 48
+    return shape.level and not shape.curved and shape.segments >= 15 and shape.y1 - shape.y0 >= 48
 
 
 def _is_filled_with_words(shape: Shape, spans: Sequence[Span]) -> bool:
