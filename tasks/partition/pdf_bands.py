@@ -1,6 +1,6 @@
 """Lines of a region → bands: runs of lines that may be a table, prose and titles cut off above, below and between.
 
-In: lines. Out: bands, each header lines and body lines; whether a band is a table is judged by its columns (`pdf_judge`).
+In: lines. Out: bands, each header lines and body lines. Whether a band is a table its columns tell (`pdf_judge`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def is_running_text(line: Line) -> bool:
 
 
 def prose_flags(lines: Sequence[Line]) -> list[bool]:
-    """Which lines are running text: they reach over where values stand in lines near by, or go on with one that does."""
+    """Which lines are running text: they reach over where values stand near by, or go on with a line that does."""
     starts = [line.pieces[1].x0 if len(line.pieces) > 1 and not is_running_text(line) else None for line in lines]
     flags: list[bool] = []
     low = min((line.x0 for line in lines), default=0.0)

@@ -71,7 +71,7 @@ def _gutter(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
     if best is None:
         return None
     worth, k, first, last = best
-    open_at = ~blocked[first : last + 1].any(axis=0)
+    open_at: list[bool] = (~np.asarray(blocked[first : last + 1].any(axis=0))).tolist()
     low_k = high_k = k
     while low_k > 0 and open_at[low_k - 1]:
         low_k -= 1

@@ -17,11 +17,13 @@ from tasks.partition.page import Rule, Shape, Word
 from tasks.partition.pdf_bands import Band, bands, is_running_text, prose_flags
 from tasks.partition.pdf_beside import parted
 from tasks.partition.pdf_boxed import boxed
-from tasks.partition.pdf_cells import Box, Table
+from tasks.partition.pdf_cells import Box, Cell, Table
 from tasks.partition.pdf_lines import TEXT, Line, lines_of
 from tasks.partition.pdf_regions import regions
 from tasks.partition.pdf_ruled import grids
 from tasks.partition.pdf_unruled import table_of
+
+__all__ = ["Cell", "Table", "find_tables"]
 
 _MOST_WORDS = 20_000
 _WIDE = 0.7  # type sizes between two words that may be of two cells
@@ -52,7 +54,7 @@ def find_tables(
 
 
 def _may_have(words: Sequence[Word], rules: Sequence[Rule]) -> bool:
-    """Whether two lines or more have a gap wider than between words, or rules cross: arrays only, as most pages end here."""
+    """Whether two lines have a gap wider than between words, or rules cross: arrays only, as most pages end here."""
     if len(words) < 4:
         return False
     if sum(rule.y0 != rule.y1 for rule in rules) >= 2:

@@ -102,8 +102,7 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
         line = band.lines[i]
         if (
             len(line.pieces) > 1
-            or line.pieces[0].wordy
-            and line.x1 > columns[1].x0
+            or (line.pieces[0].wordy and line.x1 > columns[1].x0)
             or top.y0 - line.y1 > 0.5 * line.size
         ):
             break
