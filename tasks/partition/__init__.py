@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tasks.storage import Storage
     from tasks.work import DocumentWork
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 # Per media type: the settings and capabilities that decide its rows. Anything else must not restage it.
 _OCR = ("ocr",)
 _PICTURES = ("min_picture_px", "max_pixels")
 _TEXT = ("unstructured", "sentences", "encodings", "html", "markdown")
 _NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    PDF: ((*_OCR, "ocr_dpi", *_PICTURES), ("pdf", "ocr", "pictures")),
+    PDF: ((*_OCR, "ocr_dpi", *_PICTURES, "figure_dpi", "figure_pixels"), ("pdf", "ocr", "pictures")),
     DOCX: (_PICTURES, ("unstructured", "sentences", "docx", "pictures")),
     PPTX: (_PICTURES, ("unstructured", "sentences", "pptx", "pictures")),
     XLSX: (_PICTURES, ("xlsx", "pictures")),

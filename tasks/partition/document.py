@@ -17,6 +17,7 @@ from tasks.errors import DocumentError
 from tasks.partition import audio, delimited, detect, image, mail, office, pdf, sensors, sheets, text, video
 from tasks.partition.context import PartContext
 from tasks.partition.finish import document_title, finish
+from tasks.partition.hints import Hint, dumps, loads
 from tasks.rows import ElementRow, digest, from_table, to_table
 from tasks.settings import Limits, PartitionSettings
 from tasks.sources import open_source
@@ -25,7 +26,7 @@ from tasks.storage import Storage
 from tasks.work import DocumentWork
 
 PART = "partition-part"
-_TYPE_SIZE = "type_size"
+_HINT = "hint"
 
 FAMILIES: dict[str, Callable[[Path, PartContext], list[ElementRow]]] = {
     detect.PDF: pdf.partition,
@@ -75,34 +76,33 @@ def partition_part(
     with open_source(work.uri, limits) as path:
         _check_unchanged(path, work)
         rows = FAMILIES[work.media_type](path, context)
-    context.type_sizes += [0.0] * (len(rows) - len(context.type_sizes)) if context.type_sizes else []
     info = StageInfo(context.title, context.pages, 0, tuple(context.warnings), dict(context.counts))
     if pages is None:
-        return stage.save(storage, "partition", key, _output(rows, context.type_sizes, info))
+        return stage.save(storage, "partition", key, _output(rows, context.hints, info))
     table = to_table(rows, ElementRow)
-    sizes = context.type_sizes or [0.0] * len(rows)
-    table = table.append_column(_TYPE_SIZE, pa.array(sizes, pa.float64()))
-    return stage.save(storage, PART, key, StageOutput(table, digest(rows, sizes, info), info))
+    hints = [dumps(hint) for hint in context.hints] or [dumps(Hint())] * len(rows)
+    table = table.append_column(_HINT, pa.array(hints, pa.string()))
+    return stage.save(storage, PART, key, StageOutput(table, digest(rows, hints, info), info))
 
 
 def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_type: str) -> StageRef:
     """The document's stage file from those of its parts, in order."""
     rows: list[ElementRow] = []
-    sizes: list[float] = []
+    hints: list[Hint] = []
     counts: collections.Counter[str] = collections.Counter()
     for part in parts:
         table = stage.load(storage, part)
         rows += from_table(table, ElementRow)
-        sizes += table.column(_TYPE_SIZE).to_pylist()
+        hints += map(loads, table.column(_HINT).to_pylist())
         counts.update(part.info.counts)
     warnings = tuple(dict.fromkeys(warning for part in parts for warning in part.info.warnings))
     info = StageInfo(parts[0].info.title, sum(part.info.pages for part in parts), 0, warnings, counts)
-    return stage.save(storage, "partition", key, _output(rows, sizes if media_type == detect.PDF else [], info))
+    return stage.save(storage, "partition", key, _output(rows, hints if media_type == detect.PDF else [], info))
 
 
-def _output(rows: Sequence[ElementRow], type_sizes: Sequence[float], info: StageInfo) -> StageOutput:
+def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) -> StageOutput:
     """The final rows and what is known of the document besides them."""
-    final = finish(rows, type_sizes, info.pages)
+    final = finish(rows, hints, info.pages)
     characters = sum(len(row.text) for row in final)
     blank = info.counts.get("pages_blank", 0)
     if not final and not (info.pages and blank == info.pages):

@@ -1,6 +1,7 @@
-"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page.
+"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page, and
+tables that go on over pages.
 
-In: the rows of all parts in order, and the type sizes beside those of a PDF. Out: the final rows, renumbered.
+In: the rows of all parts in order, and the hints beside those of a PDF. Out: the final rows, renumbered.
 """
 
 from __future__ import annotations
@@ -10,24 +11,33 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from tasks.partition.continued import with_tables
+from tasks.partition.hints import Hint
 from tasks.rows import ElementRow
 
 _LEVELS = 4
 _MIN_STEP = 0.2  # points above body text that make a heading
 _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
+_PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
 
-def finish(rows: Sequence[ElementRow], type_sizes: Sequence[float], pages: int) -> list[ElementRow]:
+def finish(rows: Sequence[ElementRow], hints: Sequence[Hint], pages: int) -> list[ElementRow]:
     """The document's rows: equal input gives equal output, whatever parts it came in."""
     final = _drop_repeated_pictures(rows, pages)
-    if type_sizes:
-        sizes = {id(row): size for row, size in zip(rows, type_sizes, strict=True)}
-        edges = _running(final, pages)
-        final = _with_headings(final, [sizes[id(row)] for row in final], edges)
+    if hints:
+        by_row = {id(row): hint for row, hint in zip(rows, hints, strict=True)}
+        known = [by_row[id(row)] for row in final]
+        titled = _with_headings(final, [hint.size for hint in known], _running(final, pages))
+        final = _in_place(with_tables(titled, known))
     return [dataclasses.replace(row, ordinal=i) for i, row in enumerate(final)]
+
+
+def _in_place(rows: Sequence[ElementRow]) -> list[ElementRow]:
+    """Headers before everything on their page, footers after it."""
+    return sorted(rows, key=lambda row: (row.page or 0, _PLACES.get(row.category, 1)))
 
 
 def document_title(rows: Sequence[ElementRow]) -> str:

@@ -11,7 +11,7 @@ from tasks.partition import ocr
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
-from tasks.partition.pdf_pictures import png
+from tasks.partition.pdf_render import png
 from tasks.rows import Box, ElementRow
 
 _KEPT = frozenset({"image/png", "image/jpeg", "image/webp"})
@@ -65,7 +65,7 @@ def _frame(image: Image.Image, number: int, path: Path, context: PartContext) ->
     context.counts["pages_ocr"] += 1
     upright = ImageOps.exif_transpose(image)
     width, height = upright.size
-    for block in blocks(ocr.read(upright), width):
+    for block in blocks(ocr.read(upright)):
         x0, y0, x1, y1 = block.box
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 else "UncategorizedText"

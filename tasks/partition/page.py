@@ -75,7 +75,10 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """A path that is not a rule: its box, how it is painted, and how much of it there is."""
+    """A path that is not a rule: its box, how it is painted, and how much of it there is.
+
+    `level`: all of its edges are horizontal or upright, as a rectangle's.
+    """
 
     x0: float
     y0: float
@@ -86,6 +89,7 @@ class Shape:
     color: tuple[int, int, int] | None
     curved: bool
     segments: int
+    level: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

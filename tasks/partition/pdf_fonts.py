@@ -10,8 +10,10 @@ import numpy as np
 
 from tasks.partition import pdfium
 
-_BOLD_NAME = re.compile(rb"bold|black|heavy|demi|-medi(?!um)", re.IGNORECASE)
-_BOLD_WEIGHT = 600
+_BOLD_NAME = re.compile(rb"bold|black|heavy|demi|-medi(?!um)|^(?:[A-Z]{6}\+)?(?:CM|SF|EC|LM)\w*BX", re.IGNORECASE)
+_NAME = re.compile(rb"[A-Za-z]{4}")  # what is no name says nothing of weight
+_BOLD_WEIGHT = 600  # pdfium's guess from the stems of glyphs: italics and wide serifs have it, too
+_FORCE_BOLD = 1 << 18
 
 
 @dataclasses.dataclass(slots=True)
@@ -62,7 +64,10 @@ def styles(handle: int, indices: np.ndarray, fonts: Fonts) -> Styles:
 
 def _face(handle: int, index: int, fonts: Fonts) -> tuple[bool, int]:
     weight = pdfium.text_weight(handle, index)
-    buffer = ctypes.create_string_buffer(128)
-    pdfium.text_font_info(handle, index, ctypes.addressof(buffer), 128, None)
-    is_bold = weight >= _BOLD_WEIGHT or _BOLD_NAME.search(buffer.value) is not None
-    return is_bold, fonts.number(buffer.value, weight)
+    buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    pdfium.text_font_info(handle, index, ctypes.addressof(buffer), 128, ctypes.addressof(flags))
+    name = buffer.value
+    is_bold = _BOLD_NAME.search(name) is not None or bool(max(flags.value, 0) & _FORCE_BOLD)
+    if not _NAME.search(name.split(b"+")[-1]):
+        is_bold = is_bold or weight >= _BOLD_WEIGHT
+    return is_bold, fonts.number(name, weight)

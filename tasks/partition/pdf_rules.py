@@ -69,7 +69,7 @@ def rules_and_shapes(paths: Paths, view: View) -> tuple[list[Rule], list[Shape]]
     rules += _rules(low_end, high_end, paths.widths[owner], paths.clips[owner], view)
     rules += _dotted(_rules(low[dots], high[dots], sides[dots].max(axis=1), paths.clips[of[dots]], view))
     rest = ~thin & ~dots & (filled[of] | (stroked[of] & ~straight)) & (sides.max(axis=1) > 0)
-    return rules, _one_each(paths, of, rest, low, high, filled, stroked, sub, view) + shapes
+    return rules, _one_each(paths, of, rest, low, high, filled, stroked, sub, straight, view) + shapes
 
 
 def _visible(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +120,7 @@ def _rules(low: np.ndarray, high: np.ndarray, widths: np.ndarray, clips: np.ndar
 
 def _one_each(
     paths: Paths, of: np.ndarray, rest: np.ndarray, low: np.ndarray, high: np.ndarray, filled: np.ndarray,
-    stroked: np.ndarray, sub: np.ndarray, view: View,
+    stroked: np.ndarray, sub: np.ndarray, straight: np.ndarray, view: View,
 ) -> list[Shape]:  # fmt: skip
     """One shape for all subpaths of a path that are not rules."""
     if not rest.any():
@@ -134,15 +134,16 @@ def _one_each(
     counted = rest[sub]
     segments = np.bincount(paths.path[counted], minlength=len(filled))[number]
     curved = np.bincount(paths.path[counted & paths.bends], minlength=len(filled))[number] > 0
+    level = np.bincount(of[rest & ~straight], minlength=len(filled))[number] == 0
     inside = (left_bottom <= right_top).all(axis=1)
     colors = np.where(filled[:, None], paths.fills, paths.strokes)[number]
     rows = zip(
         _placed(left_bottom, right_top, view), inside.tolist(), filled[number].tolist(), stroked[number].tolist(),
-        colors.tolist(), curved.tolist(), segments.tolist(), strict=True,
+        colors.tolist(), curved.tolist(), segments.tolist(), level.tolist(), strict=True,
     )  # fmt: skip
     return [
-        Shape(x0, y0, x1, y1, fill, stroke, (color[0], color[1], color[2]), bends, count)
-        for (x0, y0, x1, y1), shows, fill, stroke, color, bends, count in rows
+        Shape(x0, y0, x1, y1, fill, stroke, (color[0], color[1], color[2]), bends, count, even)
+        for (x0, y0, x1, y1), shows, fill, stroke, color, bends, count, even in rows
         if shows
     ]
 
@@ -150,7 +151,7 @@ def _one_each(
 def _shapes(boxes: np.ndarray, colors: np.ndarray, view: View, filled: bool) -> list[Shape]:
     inside = (boxes[:, :2] <= boxes[:, 2:]).all(axis=1)
     return [
-        Shape(x0, y0, x1, y1, filled, False, None, False, 4)
+        Shape(x0, y0, x1, y1, filled, False, None, False, 4, True)
         for x0, y0, x1, y1 in _placed(boxes[inside, :2], boxes[inside, 2:], view)
     ]
 

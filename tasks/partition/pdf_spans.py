@@ -11,6 +11,7 @@ from tasks.partition.page import Word
 from tasks.partition.spans import Span, is_wide
 
 _GAP = 1.2  # of the type's size; wider is a column
+_LOOSE_GAP = 2.5  # as wide may the gaps of a justified line be
 
 
 def spans_of(words: Sequence[Word], begins: Sequence[bool]) -> list[Span]:
@@ -25,19 +26,34 @@ def spans_of(words: Sequence[Word], begins: Sequence[bool]) -> list[Span]:
     gap = x0[1:] - x1[:-1]
     jump = (gap > _GAP * step) | (gap < -0.5 * step) | (np.abs(np.diff(middle)) > 0.8 * step)
     turned = angle[1:] != 0
+    if (loose := jump & (gap > _GAP * step) & (gap < _LOOSE_GAP * step)).any():
+        jump &= ~(loose & _justified(words, gap, begins))
     cuts = np.asarray(begins[1:], bool) | (jump & ~turned) | (np.diff(angle) != 0)
     edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(words)]
-    return [_span(words[start:end]) for start, end in itertools.pairwise(edges)]
+    return [_span(words[start:end], i) for i, (start, end) in enumerate(itertools.pairwise(edges))]
 
 
-def _span(words: Sequence[Word]) -> Span:
+def _justified(words: Sequence[Word], gaps: np.ndarray, begins: Sequence[bool]) -> np.ndarray:
+    """Gaps of lines of words whose gaps are all alike: justified type in a narrow column."""
+    starts = np.flatnonzero(begins)
+    alike = np.zeros(len(gaps), bool)
+    for start, end in itertools.pairwise([*starts.tolist(), len(words)]):
+        inner = gaps[start : end - 1]
+        if len(inner) < 2 or inner.min() <= 0 or inner.max() > 1.5 * inner.min():
+            continue
+        line = words[start:end]
+        alike[start : end - 1] = 2 * sum(word.text[0].isalpha() for word in line) > len(line)
+    return alike
+
+
+def _span(words: Sequence[Word], order: int) -> Span:
     if len(words) == 1:
-        return Span(*words[0][:7], angle=words[0].angle)
+        return Span(*words[0][:7], angle=words[0].angle, order=order)
     longest = max(words, key=lambda word: len(word.text))
     main = [word for word in words if word.size > 0.8 * longest.size] if not longest.angle else words  # no superscripts
     return Span(
         _joined(words), min(word.x0 for word in words), min(word.y0 for word in main), max(word.x1 for word in words),
-        max(word.y1 for word in main), longest.size, all(word.bold for word in words), longest.angle,
+        max(word.y1 for word in main), longest.size, all(word.bold for word in words), longest.angle, order,
     )  # fmt: skip
 
 

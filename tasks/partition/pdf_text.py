@@ -12,6 +12,7 @@ import itertools
 import re
 import string
 import unicodedata
+from collections.abc import Container
 
 import numpy as np
 import pypdfium2
@@ -39,8 +40,9 @@ _UPRIGHT = 15  # degrees; scans and their text layers are crooked by less
 class PageText:
     """A page's text in `view`, where most of it is upright; the page is shown `turned` quarters clockwise from it.
 
-    Words are in the text layer's order. `characters` were seen, of which `garbage` mean nothing; `cut` says whether
-    there were more; `scrambled` that the letters are a cipher, as of fonts without a character map.
+    Words are in the text layer's order; `begins` says which of them begin a line there. `characters` were seen, of
+    which `garbage` mean nothing; `cut` says whether there were more; `scrambled` that the letters are a cipher, as of
+    fonts without a character map.
     """
 
     words: list[Word]
@@ -51,6 +53,22 @@ class PageText:
     garbage: int
     cut: bool = False
     scrambled: bool = False
+    begins: list[bool] = dataclasses.field(default_factory=list)
+
+    def without(self, taken: Container[int]) -> PageText:
+        """The text without some words, by their numbers."""
+        words: list[Word] = []
+        begins: list[bool] = []
+        begin = False
+        for i, (word, starts) in enumerate(zip(self.words, self.begins, strict=True)):
+            begin = begin or starts
+            if i in taken:
+                begin = True  # what stood left and right of it are two spans
+            else:
+                words.append(word)
+                begins.append(begin)
+                begin = False
+        return dataclasses.replace(self, words=words, spans=spans_of(words, begins), begins=begins)
 
     @property
     def usable(self) -> bool:
@@ -88,7 +106,7 @@ def page_text(page: pypdfium2.PdfPage, fonts: Fonts | None = None) -> PageText:
     characters, garbage = _count(text)
     return PageText(
         words, spans_of(words, newline), view, (shown - turns) % 4, characters, garbage, total > _MAX_CHARACTERS,
-        _is_scrambled(text),
+        _is_scrambled(text), newline,
     )  # fmt: skip
 
 

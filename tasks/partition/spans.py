@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+_WORD_SPACE = 0.9  # of the type's size
+_WORD_SPACE_ACROSS = 0.5  # between spans that do not follow each other in the text layer: another column may be near
 BULLET = re.compile(r"^(?:[•●○◦▪■□–—*‣⁃·]\s+|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s+(?=\S))")
 
 
@@ -25,10 +27,17 @@ class Span:
     size: float
     bold: bool = False
     angle: int = 0  # degrees counterclockwise; nothing but the text of a turned span is laid out
+    order: int = -1  # in the text layer, where there is one
 
     @property
     def height(self) -> float:
         return self.y1 - self.y0
+
+    def scaled(self, by: float) -> Span:
+        """The span in another unit."""
+        return dataclasses.replace(
+            self, x0=self.x0 * by, y0=self.y0 * by, x1=self.x1 * by, y1=self.y1 * by, size=self.size * by
+        )
 
 
 @dataclasses.dataclass(slots=True)
@@ -109,12 +118,38 @@ class Block:
         return BULLET.match(self.lines[0].text) is not None
 
 
+def joined(row: Sequence[Span], one_column: bool = False) -> list[Span]:
+    """A row's neighbours a word space apart become one span; a wider gap is a column and stays."""
+    out = [row[0]]
+    for span in row[1:]:
+        last = out[-1]
+        gap = (span.x0 - last.x1) / max(last.size, span.size, 0.1)
+        if gap < (_WORD_SPACE if one_column or span.order - last.order in (0, 1) else _WORD_SPACE_ACROSS):
+            space = "" if (-0.25 < gap < 0.12 and _is_one_word(last, span)) or is_wide(last.text[-1]) else " "
+            longer = max(last, span, key=lambda s: len(s.text))
+            main = [part for part in (last, span) if part.size > 0.8 * longer.size]  # no superscripts
+            out[-1] = Span(
+                last.text + space + span.text, last.x0, min(part.y0 for part in main), max(last.x1, span.x1),
+                max(part.y1 for part in main), longer.size, last.bold and span.bold, order=span.order,
+            )  # fmt: skip
+        else:
+            out.append(span)
+    return out
+
+
+def _is_one_word(a: Span, b: Span) -> bool:
+    """Whether spans that touch are parts of a word: a superscript, a drop cap, a word in two fonts."""
+    return abs(a.size - b.size) > 0.1 * max(a.size, b.size) or (a.text[-1].isalpha() and b.text[0].islower())
+
+
 def join_lines(lines: Iterable[str]) -> str:
     """Lines of a paragraph as running text: hyphens at line ends are undone, no space between Chinese characters."""
     text = ""
     for line in lines:
         if text.endswith("-") and len(text) > 2 and text[-2].islower() and line[:1].islower():
-            text = text[:-1] + line
+            left, right = text.rsplit(None, 1)[-1], line.split(None, 1)[0]
+            is_compound = "-" in left[:-1] or "-" in right[:-1]  # state-of- the-art
+            text = (text if is_compound else text[:-1]) + line
         elif text and is_wide(text[-1]) and line[:1] and is_wide(line[0]):
             text += line
         else:

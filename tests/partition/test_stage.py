@@ -113,15 +113,16 @@ def test_a_recipe_holds_what_its_type_needs_and_no_more() -> None:
     capabilities = resolve_capabilities()
     settings = Settings(partition=PartitionSettings(ocr_dpi=200, max_pixels=1000))
     pdf = partition.recipe(settings, capabilities, PDF)
+    pictures = {"min_picture_px": 48, "max_pixels": 1000, "figure_dpi": 150, "figure_pixels": 4_000_000}
     assert (dict(pdf.settings), set(pdf.capabilities)) == (
-        {"ocr": True, "ocr_dpi": 200, "min_picture_px": 48, "max_pixels": 1000},
+        {"ocr": True, "ocr_dpi": 200, **pictures},
         {"pdf", "ocr", "pictures"},
     )
     text = partition.recipe(settings, capabilities, "text/plain")
     parsers = {"unstructured", "sentences", "encodings", "html", "markdown"}
     assert (dict(text.settings), set(text.capabilities)) == ({}, parsers)
     off = partition.recipe(Settings(partition=PartitionSettings(ocr=False)), capabilities, PDF)
-    assert dict(off.settings).keys() == {"ocr", "min_picture_px", "max_pixels"}
+    assert dict(off.settings).keys() == {"ocr", *pictures}
     assert set(off.capabilities) == {"pdf", "pictures"}
     assert dict(partition.recipe(settings, capabilities, "video/mp4").capabilities).keys() == {"video"}
     for media_type in (EML, *OFFICE, *IMAGES, *AUDIO, *VIDEO, DEPTH, THERMAL, IMU):

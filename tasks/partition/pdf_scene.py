@@ -1,0 +1,159 @@
+"""What is drawn on a page, without what is no part of any figure: backgrounds, bands, panels behind text, the rules of
+tables, underlines, bullets.
+
+In: drawings, pictures, text and tables of a page. Out: `Scene`, the shapes and rules that figures are made of.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.partition.boxes import Box, area, common, grown, groups, within
+from tasks.partition.page import Drawings, Rule, Shape
+from tasks.partition.pdf_labels import Lettering, box_of
+from tasks.partition.spans import Span
+
+_PAGE = 0.5  # of the page: a shape that covers more lies behind it
+_BAND = 0.8  # of the page's width or height, at its edge
+_BULLET = 13.0  # points
+_PROSE_LINES = 2  # on a rectangle make it a panel
+_TOUCH = 2.0  # points
+_MAX_RULES = 1500
+_GRID = 100.0  # points between the lines of one grid
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scene:
+    """What figures can be made of, and the panels that some of them lie on."""
+
+    shapes: list[Shape]
+    rules: list[Rule]
+    panels: list[Box]
+
+
+def shape_box(shape: Shape | Rule) -> Box:
+    return shape.x0, shape.y0, shape.x1, shape.y1
+
+
+def is_boxy(shape: Shape) -> bool:
+    """Whether a shape can be a rectangle, its corners rounded or not."""
+    if shape.curved:
+        return 15 <= shape.segments <= 22
+    return shape.level and shape.segments <= 6
+
+
+def scene(drawings: Drawings, text: Lettering, tables: Sequence[Box], size: tuple[float, float]) -> Scene:
+    """The drawings that figures may be made of."""
+    shapes: list[Shape] = []
+    panels: list[Box] = []
+    spans = [*text.labels, *text.prose]
+    lines = np.array([box_of(span) for span in text.prose]).reshape(-1, 4)
+    for shape in drawings.shapes:
+        box = shape_box(shape)
+        if _behind_page(box, size) or _in_table(box, tables) or _is_bullet(box, spans):
+            continue
+        if is_boxy(shape) and _count_in(lines, box) >= _PROSE_LINES:
+            panels.append(box)
+        elif not (is_boxy(shape) and _is_highlight(box, spans)):
+            shapes.append(shape)
+    rules = [rule for rule in drawings.rules if not _in_table(shape_box(rule), tables)]
+    return Scene(shapes, _structure(rules, shapes, text, size, lines), panels)
+
+
+def _behind_page(box: Box, size: tuple[float, float]) -> bool:
+    """Whether a shape is the page's background, or a band along its edge."""
+    seen = common(box, (0.0, 0.0, *size))
+    if area(seen) >= _PAGE * size[0] * size[1]:
+        return True
+    wide, high = seen[2] - seen[0] >= _BAND * size[0], seen[3] - seen[1] >= _BAND * size[1]
+    edge_x = seen[0] <= 0.02 * size[0] or seen[2] >= 0.98 * size[0]
+    edge_y = seen[1] <= 0.02 * size[1] or seen[3] >= 0.98 * size[1]
+    return (wide and edge_y) or (high and edge_x)
+
+
+def _in_table(box: Box, tables: Sequence[Box]) -> bool:
+    return any(within(box, grown(table, 2.0)) > 0.6 for table in tables)
+
+
+def _is_bullet(box: Box, spans: Sequence[Span]) -> bool:
+    """A mark at the beginning of a line of text."""
+    if max(box[2] - box[0], box[3] - box[1]) > _BULLET:
+        return False
+    middle = (box[1] + box[3]) / 2
+    return any(
+        len(span.text) >= 15
+        and span.y0 - 2 <= middle <= span.y1 + 2
+        and -1 <= span.x0 - box[2] <= 2.5 * span.size
+        for span in spans
+    )  # fmt: skip
+
+
+def _is_highlight(box: Box, spans: Sequence[Span]) -> bool:
+    """A fill behind the words of one line."""
+    if box[3] - box[1] > 40:
+        return False
+    words = [span for span in spans if within(box_of(span), grown(box, 2.0)) > 0.8]
+    covered = sum(span.x1 - span.x0 for span in words)
+    return covered >= 0.75 * (box[2] - box[0]) and any(span.size > 0.5 * (box[3] - box[1]) for span in words)
+
+
+def _count_in(lines: np.ndarray, box: Box) -> int:
+    """How many lines of prose lie on a box."""
+    x, y = (lines[:, 0] + lines[:, 2]) / 2, (lines[:, 1] + lines[:, 3]) / 2
+    return int(((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])).sum())
+
+
+def _structure(
+    rules: list[Rule], shapes: list[Shape], text: Lettering, size: tuple[float, float], lines: np.ndarray
+) -> list[Rule]:
+    """The rules that touch others or shapes; not underlines, nor frames around prose or the page."""
+    rules = [rule for rule in rules[:_MAX_RULES] if not _is_underline(rule, text)]
+    boxes = [shape_box(thing) for thing in (*rules, *shapes)]
+    kept = []
+    grid = {id(rule) for family in grid_lines(rules) for rule in family}
+    for members in groups(boxes, _TOUCH):
+        found = [rules[i] for i in members if i < len(rules)]
+        own_shapes = len(members) - len(found)
+        if not found or (len(members) == 1 and id(found[0]) not in grid):
+            continue
+        x0, y0 = min(boxes[i][0] for i in members), min(boxes[i][1] for i in members)
+        x1, y1 = max(boxes[i][2] for i in members), max(boxes[i][3] for i in members)
+        box = (x0, y0, x1, y1)
+        if not own_shapes and (area(box) > _PAGE * size[0] * size[1] or _count_in(lines, box) >= _PROSE_LINES):
+            continue
+        kept += [r for r in found if max(r.x1 - r.x0, r.y1 - r.y0) < 0.9 * max(size)]
+    return kept
+
+
+def grid_lines(rules: Sequence[Rule]) -> list[list[Rule]]:
+    """Upright rules of one length side by side: the months of a schedule, the steps of a scale."""
+    families: dict[tuple[int, int], list[Rule]] = collections.defaultdict(list)
+    for rule in rules:
+        if rule.x0 == rule.x1 and rule.y1 - rule.y0 >= 30:
+            families[round(rule.y0 / 2), round(rule.y1 / 2)].append(rule)
+    found = []
+    for family in families.values():
+        run: list[Rule] = []
+        for rule in sorted(family, key=lambda rule: rule.x0):
+            if run and rule.x0 - run[-1].x0 > _GRID:
+                found.append(run)
+                run = []
+            run.append(rule)
+        found.append(run)
+    return [run for run in found if len(run) >= 3]
+
+
+def _is_underline(rule: Rule, text: Lettering) -> bool:
+    if rule.y0 != rule.y1:
+        return False
+    above = [
+        span
+        for span in (*text.labels, *text.prose)
+        if span.y0 < rule.y0 <= span.y1 + 2 and span.x0 < rule.x1 and span.x1 > rule.x0
+    ]
+    covered = sum(min(span.x1, rule.x1) - max(span.x0, rule.x0) for span in above)
+    return covered >= 0.6 * (rule.x1 - rule.x0)
