@@ -61,7 +61,9 @@ def prose_flags(lines: Sequence[Line]) -> list[bool]:
         near = [s for s in starts[max(0, i - _NEAR) : i + _NEAR + 1] if s is not None]
         piece = line.pieces[0]
         limit = min(near) if near else low + 0.5 * (high - low)
-        prose = piece.wordy and piece.x0 < limit - 2 * line.size and piece.x1 > limit + 2 * line.size
+        left = min(other.x0 for other in lines[max(0, i - _NEAR) : i + _NEAR + 1])
+        prose = piece.wordy and piece.x0 < min(limit - 2 * line.size, left + 6 * line.size)
+        prose = prose and piece.x1 > limit + 2 * line.size
         if prose and near and len(piece.words) < 9 and not piece.text.endswith((".", ",", ";")):
             prose = piece.x1 > sorted(near)[len(near) // 2] + 2 * line.size  # a long label beside one odd line
         if not prose and flags and flags[-1]:
