@@ -80,3 +80,4 @@ def _is_worth(image: Placed, context: PartContext, background: bool) -> bool:
         drop(context, "blank")
         return False
     return True
+

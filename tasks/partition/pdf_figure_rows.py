@@ -71,7 +71,9 @@ def page_figures(
     return rows
 
 
-def _encoded(figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext) -> tuple[bytes, str] | None:
+def _encoded(
+    figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext
+) -> tuple[bytes, str] | None:
     dpi, most = context.settings.figure_dpi, context.settings.figure_pixels
     try:
         if figure.image is not None:
