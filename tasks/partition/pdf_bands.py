@@ -103,7 +103,8 @@ def _breaks(lines: Sequence[Line], run: Sequence[int], i: int, tied: bool) -> bo
     if gap > (6.0 if tied else 3.6) * size:
         return True
     if not any(has_values(lines[j]) for j in run):
-        return gap > 2.2 * size and not tied
+        named = has_values(line) and _named(lines, i - 1, run[0], line)
+        return gap > 2.2 * size and not tied and not named
     if len(line.pieces) == 1 and line.pieces[0].kind != TEXT and gap > 1.5 * size and not tied:
         return True  # a page number
     title = len(line.pieces) == 1 and line.pieces[0].x0 < lines[run[0]].x1
@@ -143,12 +144,11 @@ def _trimmed(lines: Sequence[Line], run: Sequence[int]) -> list[Band]:
 
 def _named(lines: Sequence[Line], at: int, top: int, values: Line) -> bool:
     """Whether one of the next lines upwards has names above several of a line's values."""
-    cells = [piece for piece in values.pieces if piece.kind != TEXT]
+    cells = values.pieces
+    near = 1.5 * values.size
     for line in lines[max(top, at - 3) : at + 1]:
-        over = {
-            i for i, cell in enumerate(cells) for name in line.pieces
-            if name.kind in (TEXT, YEAR) and not name.wordy and name.x0 < cell.x1 and name.x1 > cell.x0
-        }  # fmt: skip
-        if len(line.pieces) >= 2 and len(over) >= max(2, len(cells) // 2):
+        names = [p for k, p in enumerate(line.pieces) if p.kind in (TEXT, YEAR) and not (k and p.wordy)]
+        over = [c for c in cells if any(n.x0 < c.x1 + near and n.x1 > c.x0 - near for n in names)]
+        if len(names) == len(line.pieces) >= 2 and len(over) >= max(2, len(cells) // 2):
             return True
     return False
