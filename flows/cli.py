@@ -49,12 +49,9 @@ quarantine_app = App(name="quarantine", help="Documents that could not be proces
 app.command(quarantine_app)
 # Loaded when they are asked for.
 app.command("flows.classify_cli:classify", name="classify", help="Say which of several labels fits a file.")
-<<<<<<< HEAD
 app.command("flows.cost_cli:cost", name="cost", help="What an ingest would pay to models, or what was paid so far.")
 app.command("flows.evaluate_cli:evaluate", name="evaluate", help="Measure how well retrieval finds known pages.")
-=======
 app.command("flows.inspect_cli:inspect", name="inspect", help="Show what is found in one document, page by page.")
->>>>>>> h-pdffigures
 app.command("flows.models_cli:models_app", name="models", help="What models are installed, and getting what is not.")
 
 

@@ -22,11 +22,8 @@ from tasks.progress import Event, listening
 if TYPE_CHECKING:
     from tasks.answer import Answer
     from tasks.classify import Classified, Classifier
-<<<<<<< HEAD
     from tasks.evaluate.evaluation import Evaluation, Measure
-=======
     from tasks.inspect import Inspection
->>>>>>> h-pdffigures
     from tasks.report.run import RunReport
     from tasks.retrieve import SearchResult
 

@@ -82,19 +82,11 @@ def partition_part(
     info = StageInfo(context.title, context.pages, 0, tuple(context.warnings), dict(context.counts))
     cost = Cost(round(time.perf_counter() - started, 3), peak_mb())
     if pages is None:
-<<<<<<< HEAD
-        return stage.save(storage, "partition", key, _output(rows, context.type_sizes, info), cost)
-    table = to_table(rows, ElementRow)
-    sizes = context.type_sizes or [0.0] * len(rows)
-    table = table.append_column(_TYPE_SIZE, pa.array(sizes, pa.float64()))
-    return stage.save(storage, PART, key, StageOutput(table, digest(rows, sizes, info), info), cost)
-=======
-        return stage.save(storage, "partition", key, _output(rows, context.hints, info))
+        return stage.save(storage, "partition", key, _output(rows, context.hints, info), cost)
     table = to_table(rows, ElementRow)
     hints = [dumps(hint) for hint in context.hints] or [dumps(Hint())] * len(rows)
     table = table.append_column(_HINT, pa.array(hints, pa.string()))
-    return stage.save(storage, PART, key, StageOutput(table, digest(rows, hints, info), info))
->>>>>>> h-pdffigures
+    return stage.save(storage, PART, key, StageOutput(table, digest(rows, hints, info), info), cost)
 
 
 def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_type: str) -> StageRef:
@@ -110,13 +102,9 @@ def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_typ
         counts.update(part.info.counts)
     warnings = tuple(dict.fromkeys(warning for part in parts for warning in part.info.warnings))
     info = StageInfo(parts[0].info.title, sum(part.info.pages for part in parts), 0, warnings, counts)
-<<<<<<< HEAD
     seconds = sum(part.cost.seconds for part in parts) + time.perf_counter() - started
     cost = Cost(round(seconds, 3), max(peak_mb(), *(part.cost.peak_mb for part in parts)))
-    return stage.save(storage, "partition", key, _output(rows, sizes if media_type == detect.PDF else [], info), cost)
-=======
-    return stage.save(storage, "partition", key, _output(rows, hints if media_type == detect.PDF else [], info))
->>>>>>> h-pdffigures
+    return stage.save(storage, "partition", key, _output(rows, hints if media_type == detect.PDF else [], info), cost)
 
 
 def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) -> StageOutput:
@@ -130,13 +118,9 @@ def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) 
     if not final:
         raise DocumentError("no_text", f"all of its {info.pages} pages are blank", "nothing to index")
     counts = collections.Counter(row.category for row in final)
-<<<<<<< HEAD
-    counts.update({name: n for name, n in info.counts.items() if n})
+    counts.update({name: n for name, n in known.items() if n})
     if info.pages:
         counts["pages_out"] = len({row.page for row in final if row.page is not None})
-=======
-    counts.update({name: n for name, n in known.items() if n})
->>>>>>> h-pdffigures
     output = StageInfo(
         title=_title(info.title) or document_title(final),
         pages=info.pages,

@@ -14,12 +14,7 @@ import pypdfium2.raw as pdfium
 
 from tasks.clean import clean
 from tasks.errors import DocumentError
-<<<<<<< HEAD
-from tasks.partition import ocr, pdf_pictures
-=======
 from tasks.partition import ocr
-from tasks.clean import clean
->>>>>>> h-pdffigures
 from tasks.partition.context import PartContext
 from tasks.partition.hints import Hint
 from tasks.partition.pdf_fonts import Fonts

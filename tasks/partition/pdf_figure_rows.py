@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import pypdfium2
 from PIL import Image
 
+from tasks.clean import clean
 from tasks.partition import ocr
 from tasks.partition.boxes import Box, center_in
-from tasks.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.page import Drawings

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import pypdfium2
 
-from tasks.partition.boxes import Box, area, center_in, common
 from tasks.clean import clean
+from tasks.partition.boxes import Box, area, center_in, common
 from tasks.partition.context import PartContext
 from tasks.partition.hints import Hint
 from tasks.partition.layout import arrange

@@ -18,15 +18,11 @@ import numpy as np
 import pypdfium2
 import pypdfium2.raw as raw_pdfium
 
-<<<<<<< HEAD
 from tasks.clean import clean_characters
-=======
 from tasks.partition import pdfium
-from tasks.clean import clean_characters
 from tasks.partition.page import View, Word
 from tasks.partition.pdf_fonts import Fonts, Styles, styles
 from tasks.partition.pdf_spans import spans_of
->>>>>>> h-pdffigures
 from tasks.partition.spans import Span
 
 _MAX_CHARACTERS = 200_000  # of one page; more is an attack or a dump, and is cut with a warning
