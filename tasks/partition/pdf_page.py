@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import pypdfium2
 
 from tasks.clean import clean
+from tasks.losses import characters, kept
 from tasks.partition.boxes import Box, area, center_in, common
 from tasks.partition.context import PartContext
 from tasks.partition.hints import Hint
@@ -33,6 +34,7 @@ _BOLD = 0.25  # points that bold type counts more, so that a bold line outranks 
 _MIN_FRAME_LINES = 3
 _MAX_FRAMES = 40
 _FRAME = (0.01, 0.7)  # of the page
+_LOST = (50, 0.9)  # characters, and the share that is in elements, below which it is said
 _OVER_TEXT = 3  # spans on a picture that make it a background
 _TABLE_CAPTION = re.compile(r"(?i:table|表)\s*(?:\d|[A-Z]\b|[IVX]+\b|[一二三四五六七八九十])")
 
@@ -61,8 +63,21 @@ def text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: Par
     spans = [span for span in rest.spans if span.order not in claimed]
     if tables:
         context.counts["tables_found"] += len(tables)
-    rows = _Page(number, size, text.turned, "text-layer")
-    return rows.arranged(spans, tables, figures, _frames(drawings, spans, tables, figures, size))
+    page_rows = _Page(number, size, text.turned, "text-layer")
+    rows = page_rows.arranged(spans, tables, figures, _frames(drawings, spans, tables, figures, size))
+    _count(text, rows, number, context)
+    return rows
+
+
+def _count(text: PageText, rows: Rows, number: int, context: PartContext) -> None:
+    """What of the text layer is in elements: see tasks.losses."""
+    layer = characters(word.text for word in text.words)
+    cells = (cell.text for _, hint in rows if hint.table for cell in hint.table.cells)
+    found = kept(layer, [*(row.text for row, _ in rows), *cells])
+    context.counts["characters_layer"] += layer.total()
+    context.counts["characters_kept"] += found
+    if layer.total() - found > _LOST[0] and found < _LOST[1] * layer.total():
+        context.warn(f"page {number}: {layer.total() - found} of its {layer.total()} characters are in no element")
 
 
 def _is_chart(table: Box, plots: Sequence[Box], drawings: Drawings, spans: Sequence[Span]) -> bool:
