@@ -22,6 +22,8 @@ _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
 _LABEL = 24  # characters
 _MAX_TRACED = 1000
+_WHITE = 225  # of 255
+_TALK = 6  # pieces of text for each bar: more is a form, or a page of text
 _PALE = 180  # of 255: the least of red, green and blue in the fills of tables
 _EVEN = 1.5  # points
 
@@ -43,8 +45,11 @@ def why_figure(
         area_of_words = sum(area(box_of(span)) for span in spans)
         return "" if area_of_words > 0.3 * sum(area(shape_box(shape)) for shape in written) else "lettering"
     free = [shape for shape in shapes if is_free(shape) and not _is_line_of_text(shape)]
-    solid = [shape_box(s) for s in shapes if is_boxy(s) and s.filled and not _says(shape_box(s), spans)]
-    if _bars(solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]):
+    inked = [s for s in shapes if is_boxy(s) and s.filled and (s.color is None or min(s.color) < _WHITE)]
+    solid = [shape_box(s) for s in inked if not _says(shape_box(s), spans)]  # white ones are fields of a form
+    if len(spans) <= _TALK * len(solid) and _bars(
+        solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]
+    ):
         return "bars"
     if _diagram(shapes, rules, spans, free):
         return "diagram"

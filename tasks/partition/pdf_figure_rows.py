@@ -21,7 +21,7 @@ from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
 from tasks.partition.page import Drawings
 from tasks.partition.pdf_choice import choose
-from tasks.partition.pdf_figures import Figure, find_figures, is_graphic
+from tasks.partition.pdf_figures import Figure, find_figures, whole_page
 from tasks.partition.pdf_labels import box_of
 from tasks.partition.pdf_pictures import Embedded, embedded, encode
 from tasks.partition.pdf_render import jpeg, png, region
@@ -58,9 +58,8 @@ def page_figures(
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
     figures += [Figure(image.box, "raster", "", image, "behind") for image in choice.behind]
-    if is_graphic(figures, drawings, len(text.words), text.view.size):
-        rest = [figure for figure in figures if figure.image is not None]
-        figures = [*rest, Figure((0.0, 0.0, *text.view.size), "vector", "", None, "page", True)]
+    if (page_figure := whole_page(figures, drawings, text.spans, text.view.size)) is not None:
+        figures = [*(figure for figure in figures if figure.image is not None), page_figure]
     rows: list[PageFigure] = []
     seen: set[str] = set()
     for figure in figures:

@@ -28,6 +28,7 @@ _MIN_SIDES = (28.0, 48.0)  # points
 _MIN_AREA = 0.004  # of the page
 _MARK = 16.0  # points: a group that is smaller is not even counted
 _MANY_SHAPES, _FEW_WORDS = 100, 40
+_DRAWING = 250  # lines and shapes of a technical drawing
 _FEW_RULES = 8  # between which no point of a plot can lie
 _MAX_OVERLAID = 0.4  # of the page
 _TICK = 8.0  # points
@@ -86,11 +87,21 @@ def find_figures(
     return named
 
 
-def is_graphic(figures: Sequence[Figure], drawings: Drawings, words: int, size: tuple[float, float]) -> bool:
-    """Whether a page is drawn all over and says next to nothing in text: then it is one picture."""
-    drawn = drawings.cut or len(drawings.shapes) >= _MANY_SHAPES
-    largest = max((area(figure.box) for figure in figures), default=0.0)
-    return drawn and words < _FEW_WORDS and largest < 0.4 * size[0] * size[1]
+def whole_page(
+    figures: Sequence[Figure], drawings: Drawings, spans: Sequence[Span], size: tuple[float, float]
+) -> Figure | None:
+    """The page as one figure where its meaning is graphic: drawn all over and next to no text in it, or a drawing whose
+    parts were found and that has nothing but labels."""
+    drawn = [figure for figure in figures if figure.image is None]
+    if max((area(figure.box) for figure in figures), default=0.0) >= 0.75 * size[0] * size[1]:
+        return None
+    page = (0.0, 0.0, *size)
+    words = sum(span.text.count(" ") + 1 for span in spans)
+    if words < _FEW_WORDS and (drawings.cut or len(drawings.shapes) >= _MANY_SHAPES):
+        return Figure(page, "vector", "", None, "page", True)
+    if len(drawn) >= 2 and len(drawings.shapes) + len(drawings.rules) >= _DRAWING and not lettering(spans, size).prose:
+        return Figure(page, "vector", "", None, "drawing")
+    return None
 
 
 def _figures_of(group: Group, text: Lettering, size: tuple[float, float], rejected: list[Group]) -> list[Figure]:
