@@ -138,7 +138,8 @@ def test_pictures_come_with_box_and_caption(tmp_path: Path, partition: Partition
     assert context.storage.read(image.media).startswith(b"\xff\xd8")
     box = image.boxes[0]
     assert [round(edge, 2) for edge in (box.x0, box.y0, box.x1, box.y1)] == [0.25, 0.24, 0.74, 0.49]
-    assert dict(context.counts) == {"pictures_found": 2, "pictures_kept": 1, "pictures_dropped_small": 1}
+    pictures = {name: count for name, count in context.counts.items() if name.startswith("pictures")}
+    assert pictures == {"pictures_found": 2, "pictures_kept": 1, "pictures_dropped_small": 1}
 
 
 def test_scanned_pages_are_read_by_ocr(tmp_path: Path, partition: Partition) -> None:

