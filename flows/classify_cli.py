@@ -49,11 +49,11 @@ def classify(
     if examples is not None and (prompt is not None or temperature is not None):
         raise UsageError("--prompt and --temperature are of labels in words; --examples learns without them")
     from tasks import classify as task
-    from tasks.embed.spaces import MediaSpace, open_space
+    from tasks.embed.spaces import embeds_media, open_space
 
     known = task.read_examples(examples, chosen) if examples is not None else {}
     space = open_space("imagebind")
-    assert isinstance(space, MediaSpace)
+    assert embeds_media(space)
     with terminal.lines(shown=not json):
         if examples is not None:
             classifier = task.few_shot(space, known, modality)

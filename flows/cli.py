@@ -69,10 +69,14 @@ def ingest(
     allow_mass_delete: Annotated[bool, Parameter(negative=(), help="Allow removing over 20% of a root.")] = False,
     space: Annotated[
         list[str] | None,
-        Parameter(negative=(), help="Embed in these spaces only. [default: all whose models are installed]"),
+        Parameter(
+            negative=(),
+            help="Embed in these spaces only: minilm, imagebind, endpoint:MODEL, path:FOLDER. [default: all whose "
+            "models are installed]",
+        ),
     ] = None,
-    max_spend: Annotated[float | None, Parameter(help="Dollars that LLM calls of this run may cost.")] = None,
-    max_tokens: Annotated[int | None, Parameter(help="Tokens that LLM calls of this run may take.")] = None,
+    max_spend: Annotated[float | None, Parameter(help="Dollars that calls of models by this run may cost.")] = None,
+    max_tokens: Annotated[int | None, Parameter(help="Tokens that calls of models by this run may take.")] = None,
     lane: Annotated[
         Literal["live", "batch"], Parameter(help="batch: ask through the Batch API, at half the price, within a day.")
     ] = "live",

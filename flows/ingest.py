@@ -71,8 +71,10 @@ def ingest(
         prune: remove sources that are gone.
         allow_mass_delete: allow that more than a fifth of a root's documents is removed.
         only: restrict the run to these files below the sources.
-        spaces: the embedding spaces; every one whose model is at hand where none is named.
-        max_spend: dollars that this run may spend on LLM calls; what then has no summary is left for the next run.
+        spaces: the embedding spaces, `endpoint:MODEL` and `path:FOLDER` among them; every one whose model is at hand
+            where none is named.
+        max_spend: dollars that this run may spend on calls of models; what then lacks a summary or vectors is left for
+            the next run.
         max_tokens: the same in tokens.
         lane: `batch` has the model asked through the endpoint's Batch API, for half the price and within a day.
 

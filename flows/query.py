@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from tasks.answer import Answer
+from tasks.embed.spaces import Spaces
 from tasks.lake import current_release, open_lake
 from tasks.query import Query, term_from_json
 from tasks.retrieve import retrieve, text_spaces
@@ -46,10 +47,12 @@ def query(
     opened = open_lake(load_settings(lake=lake).lake)
     release = current_release(opened.storage)
     asked = Query((*Query.of(question).terms, *(term_from_json(term) for term in terms or ())))
-    found = retrieve(
-        opened, asked, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()), tags=tuple(tags or ()),
-        groups=tuple(groups or ()), pages=tuple(pages or ()), since=since, until=until, release=release,
-        picture_tags=tuple(picture_tags or ()),
-        spaces=tuple(spaces or (() if asked.needs_media_space else text_spaces(release))),
-    )  # fmt: skip
+    with Spaces.for_queries(opened.storage) as open_spaces:
+        text = () if asked.needs_media_space else text_spaces(release, open_spaces.open)
+        found = retrieve(
+            opened, asked, k=k, kinds=tuple(kinds or ()), sources=tuple(sources or ()), tags=tuple(tags or ()),
+            groups=tuple(groups or ()), pages=tuple(pages or ()), since=since, until=until, release=release,
+            picture_tags=tuple(picture_tags or ()),
+            spaces=tuple(spaces or text), open_space=open_spaces.open,
+        )  # fmt: skip
     return synthesize(question, found)

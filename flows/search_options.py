@@ -74,6 +74,7 @@ def retrieve_selected(words: str, terms: Terms, selection: Selection, asks: bool
     """Search. A question (`asks`) of words alone is put to the spaces of text, unless the asker chose others."""
     if selection.k < 1:
         raise UsageError("-k must be at least 1")
+    from tasks.embed.spaces import Spaces
     from tasks.lake import current_release, open_lake
     from tasks.query import MODALITIES, Query
     from tasks.retrieve import retrieve, text_spaces
@@ -83,22 +84,24 @@ def retrieve_selected(words: str, terms: Terms, selection: Selection, asks: bool
     query.check()
     lake = open_lake(lake_uri(selection.lake))
     release = current_release(lake.storage)
-    spaces = tuple(selection.space or ())
-    result = retrieve(
-        lake,
-        query,
-        k=selection.k,
-        kinds=tuple(selection.kind or ()),
-        sources=tuple(selection.source or ()),
-        tags=tuple(selection.tag or ()),
-        picture_tags=tuple(selection.picture_tag or ()),
-        groups=tuple(selection.group or ()),
-        pages=tuple(selection.page or ()),
-        since=selection.since,
-        until=selection.until,
-        release=release,
-        spaces=text_spaces(release) if asks and not spaces and not query.needs_media_space else spaces,
-    )
+    chosen = tuple(selection.space or ())
+    with Spaces.for_queries(lake.storage) as spaces:
+        result = retrieve(
+            lake,
+            query,
+            k=selection.k,
+            kinds=tuple(selection.kind or ()),
+            sources=tuple(selection.source or ()),
+            tags=tuple(selection.tag or ()),
+            picture_tags=tuple(selection.picture_tag or ()),
+            groups=tuple(selection.group or ()),
+            pages=tuple(selection.page or ()),
+            since=selection.since,
+            until=selection.until,
+            release=release,
+            spaces=chosen or (text_spaces(release, spaces.open) if asks and not query.needs_media_space else ()),
+            open_space=spaces.open,
+        )
     if not result.hits and (labels := _picture_labels(selection)):
         wanted = " ".join(f"--picture-tag {label}" for label in labels)
         said = f"--tag is of documents; what the ingest found in pictures is asked by: {wanted}"

@@ -16,12 +16,14 @@ from decimal import Decimal
 
 from tasks import recipes
 from tasks.containers import run_scratch
+from tasks.embed.spaces import Spaces
 from tasks.errors import BinderyError
 from tasks.isolation import Workers
 from tasks.lake import Lake, open_lake
 from tasks.llm.account import Account
 from tasks.llm.key import speech_settings
 from tasks.llm.ledger import Budget
+from tasks.llm.place import Place
 from tasks.recipes import Recipes
 from tasks.settings import Lane, Settings
 
@@ -44,12 +46,13 @@ class RunSpec:
 @dataclasses.dataclass(frozen=True)
 class Context:
     """Where the run asks: `llm` is there in the openai profile, `speech` where recordings are transcribed; the same,
-    unless by another endpoint."""
+    unless by another endpoint. They and the spaces spend from one budget."""
 
     spec: RunSpec
     lake: Lake
     recipes: Recipes
     workers: Workers
+    spaces: Spaces
     llm: Account | None = None
     speech: Account | None = None
 
@@ -59,6 +62,7 @@ class Context:
 
     def stop(self) -> None:
         """End what is going on for the run, soon."""
+        self.spaces.stop()
         for each in self.accounts:
             each.stop()
         self.workers.close()
@@ -66,6 +70,7 @@ class Context:
     def close(self) -> None:
         """End it, and keep the answers that are on their way."""
         self.stop()
+        self.spaces.close()
         for each in self.accounts:
             each.close()
 
@@ -87,28 +92,34 @@ def context_of(spec: RunSpec) -> Context:
         if spec.run in _ended:
             raise _ended[spec.run] or RunEndedError(f"run {spec.run} has ended", "start a new run")
         if spec.run not in _open:
-            lake = open_lake(spec.settings.lake)
-            _open[spec.run] = Context(
-                spec,
-                lake,
-                recipes.resolve(spec.settings, spec.capabilities),
-                Workers(spec.settings.limits),
-                *_accounts(spec, lake),
-            )
+            _open[spec.run] = _opened(spec)
         return _open[spec.run]
 
 
-def _accounts(spec: RunSpec, lake: Lake) -> tuple[Account | None, Account | None]:
-    """For chat and for speech: one with its pacers where they are the same endpoint's, and one budget in any case."""
-    settings, budget = spec.settings, Budget(spec.max_spend, spec.max_tokens)
+def _opened(spec: RunSpec) -> Context:
+    settings, lake = spec.settings, open_lake(spec.settings.lake)
+    budget, place = Budget(spec.max_spend, spec.max_tokens), Place(settings.llm.shared_limit)
+    spaces = Spaces(settings, lake.storage, spec.run, "embed", budget, place)
+    found = recipes.resolve(settings, spec.capabilities, spaces)
+    llm, speech = _accounts(spec, lake, budget, place)
+    return Context(spec, lake, found, Workers(settings.limits), spaces, llm, speech)
+
+
+def _accounts(spec: RunSpec, lake: Lake, budget: Budget, place: Place) -> tuple[Account | None, Account | None]:
+    """For chat and for speech: one with its pacers where they are the same endpoint's."""
+    settings = spec.settings
     chats, hears = settings.profile == "openai" and spec.asks, settings.transcribe.enabled and spec.asks
     with contextlib.ExitStack() as undo:
         llm = speech = None
         if chats:
-            llm = speech = Account(lake.storage, spec.run, "summarize", settings.llm, budget, spec.lane == "batch")
+            llm = speech = Account(
+                lake.storage, spec.run, "summarize", settings.llm, budget, spec.lane == "batch", place
+            )
             undo.callback(llm.close)
         if hears and (llm is None or settings.transcribe.base_url is not None):
-            speech = Account(lake.storage, spec.run, "transcribe", speech_settings(settings), budget, None)
+            theirs = speech_settings(settings)
+            own = place if theirs.shared_limit else None
+            speech = Account(lake.storage, spec.run, "transcribe", theirs, budget, None, own)
         undo.pop_all()
     return llm, speech if hears else None
 

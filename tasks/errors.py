@@ -83,4 +83,6 @@ class DocumentError(Exception):
         return self.message
 
 
-TRANSIENT = frozenset({"changing", "changed_while_reading", "unreadable", "no_member", "worker_lost", "lake_full"})
+TRANSIENT = frozenset(
+    {"changing", "changed_while_reading", "unreadable", "no_member", "worker_lost", "lake_full", "endpoint_failed"}
+)

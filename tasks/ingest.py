@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,13 +22,14 @@ from tasks import estimate, progress, recipes
 from tasks.containers import Member, run_scratch
 from tasks.context import Context, RunSpec, run_context
 from tasks.embed import stage_name
-from tasks.embed.spaces import open_space
+from tasks.embed.spaces import Spaces
 from tasks.errors import LakeError, UsageError
 from tasks.index import MissingTables, Reader, Wanted, publish, unavailable
 from tasks.isolation import Workers
 from tasks.lake import NO_RELEASE, Lake, Release, current_release, open_lake, write_report
 from tasks.lease import Lease, require_free
 from tasks.llm import account
+from tasks.llm.key import embedding_settings
 from tasks.llm.ledger import read_ledger
 from tasks.partition.capabilities import resolve_capabilities
 from tasks.plan import Plan, PlanOptions, Published, make_plan, settle, update_quarantine
@@ -39,6 +40,7 @@ from tasks.report.spend import caps
 from tasks.rows import DocumentRow
 from tasks.settings import Lane, Settings, load_settings
 from tasks.sources import check_root, list_roots, root_uri, unpack_source
+from tasks.space_names import ENDPOINT
 from tasks.stage import Recipe
 from tasks.storage import open_storage
 from tasks.summarize import ask
@@ -70,6 +72,11 @@ def _settings(
     if settings.transcribe.enabled:
         speech = settings.transcribe
         account.check(settings.llm.serving_speech(speech), [speech.model], max_spend)
+    opener = Spaces(settings)
+    for name in settings.embed.spaces:
+        opener.open(name)
+        if name.startswith(ENDPOINT):
+            account.check(embedding_settings(settings), [name.removeprefix(ENDPOINT)], max_spend)
     return settings
 
 
@@ -90,10 +97,12 @@ def preflight(
     storage = open_storage(settings.lake)
     _require_writable(Path(settings.lake))
     held: Collection[str] = ()
+    models: Mapping[str, str] = {}
     if storage.exists("lake.json"):
         require_free(storage)
-        held = current_release(open_lake(settings.lake).storage).spaces
-    recipes.with_spaces(settings, held)
+        release = current_release(open_lake(settings.lake).storage)
+        held, models = release.spaces, release.models
+    recipes.with_spaces(settings, Spaces(settings), held, models)
 
 
 def _require_writable(folder: Path) -> None:
@@ -126,14 +135,13 @@ class Session:
         progress.report("phase", label="plan")
         for note in self._notes:
             progress.report("note", label=note)
-        lake = self._context.lake
+        lake, recipe, workers = self._context.lake, self._context.recipes, self._context.workers
         self._refuse_other_models()
         if self.spec.asks:
-            plan = _priced_plan(
-                self._sources, self._options, lake, self._context.recipes, self._context.workers, self.spec.lane
-            )
+            spaces, lane = self._context.spaces, self.spec.lane
+            plan = _priced_plan(self._sources, self._options, lake, recipe, workers, spaces, lane)
         else:
-            plan = _plan(self._sources, self._options, lake, self._context.recipes, self._context.workers)
+            plan = _plan(self._sources, self._options, lake, recipe, workers)
         for line in plan_lines(plan, _LISTED) if self.spec.asks else ():
             progress.report("note", label=line)
         recipes = self._context.recipes
@@ -152,7 +160,7 @@ class Session:
         outcomes = {state.work.doc_id: state.outcome() for shard in shards for state in shard.documents}
         settled = settle(plan, outcomes)
         lake, spec = self._context.lake, self.spec
-        spaces = [open_space(name) for name in spec.settings.embed.spaces]
+        spaces = [self._context.spaces.open(name) for name in spec.settings.embed.spaces]
         dimensions = {space.name: space.dimension for space in spaces}
         models = self._models_of(settled.documents) | {space.name: space.fingerprint for space in spaces}
         documents = self._without_mixed_models(settled.documents)
@@ -170,12 +178,15 @@ class Session:
         """The models of all spaces that documents have vectors in, of those too that readers are not shown now: were
         such a space shown again, its old vectors would be."""
         held = current_release(self._context.lake.storage).models
-        return {name: held[name] for name in held if any(row.mark(stage_name(name)) for row in documents)}
+        made_by = {stage_name(name, model): (name, model) for name, model in held.items()}
+        marked = {mark.stage for row in documents for mark in row.stages}
+        shown = {recipe.stage for recipe in self._context.recipes.embed.values()}  # a folder that moved has a new name
+        return {name: model for stage, (name, model) in made_by.items() if stage in marked - shown}
 
     def _changed_models(self) -> list[str]:
         """The spaces whose vectors in this lake were made by another model than the one here."""
         held = current_release(self._context.lake.storage).models
-        spaces = (open_space(name) for name in self.spec.settings.embed.spaces)
+        spaces = (self._context.spaces.open(name) for name in self.spec.settings.embed.spaces)
         return [space.name for space in spaces if held.get(space.name, space.fingerprint) != space.fingerprint]
 
     def _refuse_other_models(self) -> None:
@@ -236,7 +247,8 @@ def session(
     most_spend, most_tokens = caps(max_spend, max_tokens)
     settings = _settings(lake, profile, spaces, most_spend, lane)
     opened = open_lake(settings.lake, create=True)
-    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces)
+    before = current_release(opened.storage)
+    settings, notes = recipes.with_spaces(settings, Spaces(settings), before.spaces, before.models)
     with opened.lease("ingest") as lease:
         spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane, asks)
         with run_context(spec) as context:
@@ -259,16 +271,25 @@ def preview(
         if Path(settings.lake).exists():
             raise
         opened = None
-    settings, notes = recipes.with_spaces(settings, current_release(opened.storage).spaces if opened else ())
+    before = current_release(opened.storage) if opened else NO_RELEASE
+    settings, notes = recipes.with_spaces(settings, Spaces(settings), before.spaces, before.models)
     for note in notes:
         progress.report("note", label=note)
     with run_scratch(), Workers(settings.limits) as workers:
-        plan = _priced_plan(sources, options, opened, recipes.resolve(settings), workers, lane)
-    return plan, current_release(opened.storage) if opened else NO_RELEASE
+        opener = Spaces(settings)
+        found = recipes.resolve(settings, spaces=opener)
+        plan = _priced_plan(sources, options, opened, found, workers, opener, lane)
+    return plan, before
 
 
 def _priced_plan(
-    sources: Sequence[str], options: PlanOptions, lake: Lake | None, recipe: Recipes, workers: Workers, lane: Lane
+    sources: Sequence[str],
+    options: PlanOptions,
+    lake: Lake | None,
+    recipe: Recipes,
+    workers: Workers,
+    spaces: Spaces,
+    lane: Lane,
 ) -> Plan:
     """The plan, with what models would be asked for it."""
     plan = _plan(sources, options, lake, recipe, workers)
@@ -277,7 +298,7 @@ def _priced_plan(
     progress.report("phase", label="estimate")
     storage, limits = lake.storage if lake else None, recipe.settings.limits
     call = functools.partial(workers.call, seconds=limits.seconds_per_document, name="decoding media")
-    cost, pending = (estimate.estimate(storage, recipe, work, call, lane) for work in (plan.work, plan.pending))
+    cost, pending = (estimate.estimate(storage, recipe, work, call, spaces, lane) for work in (plan.work, plan.pending))
     return dataclasses.replace(plan, cost=cost, pending_cost=pending)
 
 
@@ -319,7 +340,7 @@ def published(lake: Lake | None) -> Published:
         progress.report("note", label=f"{error.message}; it is made again from the sources of this run")
         return Published({}, {})
     # What a power cut took, or somebody deleted: such a document counts as not there, so that it is worked on again.
-    lost = set(unavailable(lake, list(documents.values()), release.spaces))
+    lost = set(unavailable(lake, list(documents.values()), release.spaces, release.models))
     kept = {doc_id: document for doc_id, document in documents.items() if doc_id not in lost}
     return Published({row.uri: row for row in sources}, kept)
 

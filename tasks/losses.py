@@ -69,7 +69,7 @@ class Losses:
         """What is to be said of it in the run's report, empty where nothing is."""
         if self.coverage >= LEAST_COVERAGE:
             return ""
-        return f"only {self.coverage:.1%} of its text is in chunks; see: bindery inspect"
+        return f"only {self.coverage:.1%} of its text is in chunks; see: bindery status --document"
 
     def to_json(self) -> dict[str, Any]:
         entries = {name: value if name == "seconds" else int(value) for name, value in self.entries.items()}

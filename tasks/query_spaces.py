@@ -14,14 +14,15 @@ from typing import Protocol
 import numpy as np
 
 from tasks.embed import spaces as embed_spaces
-from tasks.embed.spaces import MediaSpace
+from tasks.embed.spaces import embed_query, embeds_media
 from tasks.errors import LakeError, MissingCapabilityError, UsageError
 from tasks.lake import Release
 from tasks.query import Query, query_vector
+from tasks.space_names import full
 
 
 class QuerySpace(Protocol):
-    """What a search needs of a space; tasks.embed.spaces.Space is one, and its MediaSpace can be asked by files."""
+    """What a search needs of a space; tasks.embed.spaces.Space is one, and a MediaSpace can be asked by files."""
 
     @property
     def dimension(self) -> int: ...
@@ -42,6 +43,7 @@ class QueryVector:
 
 def chosen_spaces(release: Release, asked: Sequence[str]) -> list[str]:
     """The spaces of the release that are asked for, or all. Raises UsageError for one that it has not."""
+    asked = [full(name) for name in asked]
     for name in asked:
         if name not in release.spaces:
             held = ", ".join(sorted(release.spaces)) or "none"
@@ -52,9 +54,9 @@ def chosen_spaces(release: Release, asked: Sequence[str]) -> list[str]:
 def ask(open_space: Callable[[str], QuerySpace], name: str, query: Query, release: Release) -> QueryVector | None:
     """The query in a space; None where the space is of text and the query has no words."""
     space = _open(open_space, name, query, release)
-    if isinstance(space, MediaSpace):
+    if embeds_media(space):
         return QueryVector(query_vector(query, space), media=True)
-    return QueryVector(space.embed_texts([query.words])[0], media=False) if query.words else None
+    return QueryVector(embed_query(space, query.words), media=False) if query.words else None
 
 
 def _open(open_space: Callable[[str], QuerySpace], name: str, query: Query, release: Release) -> QuerySpace:
@@ -93,7 +95,7 @@ def require_media_space(query: Query, vectors: Iterable[QueryVector], chosen: Se
     if set(chosen) != set(release.spaces):
         raise UsageError(f"no chosen space can be asked by {what}: {', '.join(chosen)}", "leave --space out")
     held = ", ".join(sorted(release.spaces)) or "none"
-    here = [name for name in embed_spaces.at_hand()[0] if isinstance(embed_spaces.open_space(name), MediaSpace)]
+    here = [name for name in embed_spaces.at_hand()[0] if embeds_media(embed_spaces.open_space(name))]
     raise UsageError(
         f"the lake has no space that can be asked by {what}; its spaces: {held}",
         f"the model of space {here[0]} is installed: bindery ingest SOURCE... adds the space, with --restage also for "
@@ -118,15 +120,16 @@ def coverage(release: Release, spaces: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def text_spaces(release: Release, open_space: Callable[[str], QuerySpace] = embed_spaces.open_space) -> tuple[str, ...]:
+def text_spaces(release: Release, open_space: Callable[[str], QuerySpace] | None = None) -> tuple[str, ...]:
     """The spaces of a release that read nothing but text; none means that it has no such space.
 
     What answers are made of is text, and how strong evidence is was calibrated on these spaces: a question is put to
     them alone, unless the asker chooses others. It also spares a question the loading of a large model.
     """
+    open_space = open_space or embed_spaces.Spaces().open
     found: list[str] = []
     for name in sorted(release.spaces):
         with contextlib.suppress(MissingCapabilityError):  # said by `retrieve` where it matters
-            if not isinstance(open_space(name), MediaSpace):
+            if not embeds_media(open_space(name)):
                 found.append(name)
     return tuple(found)

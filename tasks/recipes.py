@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from tasks import chunk, embed, partition, summarize, transcribe
 from tasks.embed import tag
-from tasks.embed.spaces import at_hand, open_space
-from tasks.errors import MissingCapabilityError
+from tasks.embed.spaces import Spaces, at_hand
+from tasks.errors import MissingCapabilityError, UsageError
 from tasks.partition.capabilities import resolve_capabilities
 from tasks.rows import DocumentRow, StageMark, content_id
 from tasks.settings import Settings
+from tasks.space_names import ENDPOINT, PATH, full, slug
 from tasks.stage import Recipe
 
 
@@ -77,18 +79,42 @@ class Recipes:
         return content_id(doc_id, media_type, limits, [dataclasses.asdict(recipe) for recipe in recipes])
 
 
-def with_spaces(settings: Settings, held: Collection[str]) -> tuple[Settings, list[str]]:
-    """The settings with their spaces named, and notes on what is off. `held` are the spaces that readers have now.
+def with_spaces(
+    settings: Settings, spaces: Spaces, held: Collection[str] = (), models: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Settings, list[str]]:
+    """The settings with their spaces named, and notes on what is off. `held` are the spaces that readers have now,
+    `models` what those were made by.
 
-    Without a choice these are the spaces whose models are at hand. Raises MissingCapabilityError where that would drop
-    one that readers have, or the model of a chosen one is not here.
+    Without a choice these are the spaces whose models are at hand, and the folders that readers' spaces are of. Raises
+    MissingCapabilityError where that would drop one that readers have, or the model of a chosen one is not here.
     """
     if settings.embed.spaces:
-        for name in settings.embed.spaces:
-            open_space(name)
-        leaving = sorted(set(held) - set(settings.embed.spaces))
-        return settings, [f"space {name} is not chosen: it leaves the release for all readers" for name in leaving]
+        chosen = tuple(dict.fromkeys(full(name) for name in settings.embed.spaces))
+        made_by = _distinct({name: spaces.open(name).fingerprint for name in chosen})
+        notes = []
+        for name in sorted(set(held) - set(chosen)):
+            moved = made_by.get(slug(name, models.get(name, "")))
+            notes.append(
+                f"space {name} is now {moved}: the same model"
+                if moved
+                else f"space {name} is not chosen: it leaves the release for all readers"
+            )
+        return _named(settings, chosen), notes
     found, missing = at_hand()
+    paid = [name for name in sorted(held) if name.startswith(ENDPOINT)]
+    if paid:
+        keep = " ".join(f"--space {name}" for name in (*found, *sorted(set(held) - set(found))))
+        raise MissingCapabilityError(
+            f"readers of this lake have space {paid[0]}, which costs money and is used only where it is named",
+            f"name it: {keep}, or BINDERY_EMBED__SPACES; or go on without it: "
+            + " ".join(f"--space {name}" for name in found),
+        )
+    folders = tuple(name for name in sorted(held) if name.startswith(PATH))
+    for name in folders:
+        try:
+            spaces.open(name)
+        except MissingCapabilityError as error:
+            missing[name] = error
     for name in sorted(set(missing) & set(held)):
         kept = " ".join(f"--space {other}" for other in found)
         raise MissingCapabilityError(
@@ -96,25 +122,39 @@ def with_spaces(settings: Settings, held: Collection[str]) -> tuple[Settings, li
             f"{missing[name].hint}; or go on without it: {kept}",
         )
     notes = [f"space {name} is off: {error.message}; {error.hint}" for name, error in missing.items()]
-    embed_settings = settings.embed.model_copy(update={"spaces": found})
-    return settings.model_copy(update={"embed": embed_settings}), notes
+    return _named(settings, (*found, *folders)), notes
 
 
-def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None) -> Recipes:
+def _named(settings: Settings, spaces: tuple[str, ...]) -> Settings:
+    return settings.model_copy(update={"embed": settings.embed.model_copy(update={"spaces": spaces})})
+
+
+def _distinct(made_by: Mapping[str, str]) -> dict[str, str]:
+    """Space by what its tables are called. Raises UsageError for two folders of one model."""
+    found: dict[str, str] = {}
+    for name, fingerprint in made_by.items():
+        other = found.setdefault(slug(name, fingerprint), name)
+        if other != name:
+            raise UsageError(f"the spaces {other} and {name} are the same model", "give one of them")
+    return found
+
+
+def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None, spaces: Spaces | None = None) -> Recipes:
     """The recipes of a run, with the capabilities of this machine or those that the run was started with.
 
     Raises MissingCapabilityError where the settings ask for what is not installed.
     """
     if capabilities is None:
         capabilities = resolve_capabilities()
-    settings, _ = with_spaces(settings, ())
-    spaces = [open_space(name) for name in settings.embed.spaces]
+    spaces = spaces or Spaces(settings)
+    settings, _ = with_spaces(settings, spaces)
+    opened = [spaces.open(name) for name in settings.embed.spaces]
     return Recipes(
         settings=settings,
         capabilities=capabilities,
         transcribe=transcribe.recipe(settings.transcribe) if settings.transcribe.enabled else None,
         chunk=chunk.recipe(settings, capabilities),
-        tag=tag.recipe(settings.tag, open_space(settings.tag.space)) if settings.tag.enabled else None,
+        tag=tag.recipe(settings.tag, spaces.open(settings.tag.space)) if settings.tag.enabled else None,
         summarize=summarize.recipe(settings, capabilities),
-        embed={space.name: embed.recipe(space, settings.embed.image_tiles) for space in spaces},
+        embed={space.name: embed.recipe(space, settings.embed.image_tiles) for space in opened},
     )

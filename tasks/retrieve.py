@@ -12,6 +12,7 @@ Methods" (SIGIR 2009): a chunk scores the sum of weight / (60 + rank) over the s
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from tasks.query_spaces import (
 from tasks.result import Hit, SearchResult, Signal
 from tasks.rows import ChunkRow, Kind
 from tasks.source_filter import SourceFilter
+from tasks.space_names import is_own
 from tasks.words import cjk_share, cjk_text, content_words, words
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def retrieve(
     release: Release | None = None,
     spaces: Sequence[str] = (),
     picture_tags: Sequence[str] = (),
-    open_space: Callable[[str], QuerySpace] = embed_spaces.open_space,
+    open_space: Callable[[str], QuerySpace] | None = None,
 ) -> SearchResult:
     """The k best chunks for a query, words or a sum of words and files, in the current release or the one given.
 
@@ -74,7 +76,8 @@ def retrieve(
     and a source without a date matches neither. A document matches `groups` when one of its sources names one of them;
     a source that states no groups matches no group. The filters on sources must hold of one and the same source, and a
     hit lists those sources only. `tags` are those of sources, `picture_tags` the labels that the ingest found for
-    pictures. `spaces` limits vector search to some of the release's spaces.
+    pictures. `spaces` limits vector search to some of the release's spaces. Who searches often by an endpoint keeps a
+    `tasks.embed.spaces.Spaces.for_queries` open and hands in its `open`.
 
     Raises UsageError for an empty query, unknown filter values, a file that cannot be read and a query that none of the
     spaces can be asked; LakeError where nothing is published or a space was made by another model than the one here;
@@ -86,7 +89,10 @@ def retrieve(
     only = SourceFilter.of(sources, tags, groups, since, until)
     reader = open_reader(lake, release)
     chosen = chosen_spaces(reader.release, spaces)
-    with ThreadPoolExecutor(1) as pool:  # the models load while this thread loads LanceDB and searches text
+    with contextlib.ExitStack() as stack:
+        if open_space is None:
+            open_space = stack.enter_context(embed_spaces.Spaces.for_queries(lake.storage)).open
+        pool = stack.enter_context(ThreadPoolExecutor(1))  # models load while this thread loads LanceDB, searches text
         futures = {name: pool.submit(ask, open_space, name, asked, reader.release) for name in chosen}
         doc_ids = sorted({row.doc_id for row in reader.sources() if only.fits(row)}) if only else None
         depth, nothing = max(_DEPTH, 4 * k), doc_ids == []
@@ -183,13 +189,14 @@ def _order(candidate: Candidate) -> tuple[bool, float, str]:
 def _weights(query: Query, found: Iterable[str], vectors: Mapping[str, QueryVector]) -> dict[str, float]:
     """How much each signal counts: all alike, except that what cannot read CJK counts as far as the query is not CJK.
 
-    The spaces so far are trained on English, and English full text sees but the product name in a Chinese question. At
+    Our own spaces are trained on English, and English full text sees but the product name in a Chinese question. At
     the least weight, even their best hit scores below the fiftieth of CJK full text, so it is shown after those. A file
-    speaks no language.
+    speaks no language; a model that the user has chosen is taken to read what it is given.
     """
     latin = max(_LEAST_WEIGHT, 1.0 - cjk_share(query.words))
     by_file = {f"vector:{name}" for name, vector in vectors.items() if vector.media and query.files}
-    return {name: 1.0 if name == CJK or name in by_file else latin for name in found}
+    chosen = {f"vector:{name}" for name in vectors if is_own(name)}
+    return {name: 1.0 if name == CJK or name in by_file | chosen else latin for name in found}
 
 
 def _fuse(

@@ -56,11 +56,41 @@ class SummarizeSettings(Group):
     max_characters: int = Field(600, ge=80)
 
 
+class KeyedGroup(Group):
+    """Settings with an endpoint's `api_key`."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the key: settings travel with tasks, and what travels may be kept. `tasks.llm.key` finds it again."""
+        state = super().__getstate__()
+        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+
+
+class EmbeddingEndpoint(KeyedGroup):
+    """The OpenAI-compatible endpoint of the spaces `endpoint:MODEL`. What is counted for a model is by its name.
+
+    Only `dimensions` and `input_tokens` decide vectors; the address, the key and the limits are in no key.
+    """
+
+    base_url: str | None = Field(None, pattern=r"^https?://", description="default: llm.base_url, or OpenAI's own")
+    api_key: SecretStr | None = Field(
+        None, exclude=True, repr=False, description="default: llm's, at the same address; OPENAI_API_KEY, at OpenAI's"
+    )
+    dimensions: dict[str, int] = Field({}, description="model -> length to shorten its vectors to, where it can")
+    input_tokens: int = Field(8191, ge=16, description="what the models read at once; longer texts are cut")
+    batch_inputs: int = Field(128, ge=1, le=2048, description="texts in one request, at most")
+    batch_tokens: int = Field(32_000, ge=1, le=300_000, description="their tokens: what a kill can lose at most")
+    requests_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    tokens_per_minute: float | None = Field(None, gt=0, description="default: learnt from the endpoint's answers")
+    max_in_flight: int = Field(16, ge=1)
+    timeout_seconds: float = Field(120.0, gt=0, description="for one request")
+
+
 class EmbedSettings(Group):
     """The spaces that chunks and summaries are embedded in, and what of a picture they see."""
 
     spaces: tuple[str, ...] = Field((), description="empty: every space whose model is at hand")
     image_tiles: int = Field(9, ge=0, le=64, description="parts of a large or wide picture with a vector of their own")
+    endpoint: EmbeddingEndpoint = Field(default_factory=EmbeddingEndpoint)
 
 
 def _usable_cores() -> int:
@@ -124,13 +154,7 @@ class Price(Group):
         return self
 
 
-class KeyedGroup(Group):
-    """Settings with an endpoint's `api_key`."""
-
-    def __getstate__(self) -> dict[Any, Any]:
-        """Without the key: settings travel with tasks, and what travels may be kept. `tasks.llm.key` finds it again."""
-        state = super().__getstate__()
-        return {**state, "__dict__": {**state["__dict__"], "api_key": None}}
+_OWN_LIMITS = ("requests_per_minute", "tokens_per_minute", "max_in_flight", "timeout_seconds")
 
 
 class LlmSettings(KeyedGroup):
@@ -178,6 +202,16 @@ class LlmSettings(KeyedGroup):
         key = transcribe.api_key or SecretStr("none")  # what is sent to endpoints that ask for none
         theirs = {"base_url": transcribe.base_url, "api_key": key, "api_key_block": None, "shared_limit": None}
         return self.model_copy(update=theirs)
+
+    def serving_embeddings(self, own: EmbeddingEndpoint) -> LlmSettings:
+        """These settings for the endpoint that embeds, with its limits; where it is another one, only its own key goes
+        to it."""
+        theirs: dict[str, Any] = own.model_dump(include={*_OWN_LIMITS})
+        if own.api_key is not None:
+            theirs |= {"api_key": own.api_key}
+        elif own.base_url not in (None, self.base_url):
+            theirs |= {"api_key": SecretStr("none")}  # what is sent to endpoints that ask for none
+        return self.model_copy(update={**theirs, "base_url": own.base_url or self.base_url})
 
     def key(self) -> SecretStr | None:
         """The endpoint's key, if it is known without asking Prefect: the setting, or what OpenAI's own tools use."""

@@ -20,7 +20,7 @@ from tasks.containers import scratch
 from tasks.context import Context, RunSpec, context_of, working
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed.media import Call
-from tasks.embed.spaces import Space, open_space
+from tasks.embed.spaces import Space
 from tasks.embed.tag import tag_shard
 from tasks.embed.vectors import Lookup
 from tasks.errors import BinderyError, DocumentError
@@ -132,7 +132,7 @@ def tag(spec: RunSpec, shard: Shard) -> Shard:
         if recipe is None:
             return shard
         live = [state for state in shard.documents if state.failure is None]
-        space = open_space(spec.settings.tag.space)
+        space = context.spaces.open(spec.settings.tag.space)
         results = tag_shard(
             context.lake.storage,
             [state.ref("chunk") for state in live],
@@ -186,7 +186,7 @@ def embed(spec: RunSpec, shard: Shard) -> Shard:
 def _embed_space(context: Context, shard: Shard, name: str) -> Shard:
     live = [state for state in shard.documents if state.failure is None]
     inputs = [EmbedInput(state.work.doc_id, state.ref("chunk"), state.ref("summarize")) for state in live]
-    space = open_space(name)
+    space = context.spaces.open(name)
     results = embed_shard(
         context.lake.storage,
         inputs,

@@ -11,6 +11,7 @@ from tasks.errors import UsageError
 from tasks.lake import current_release, last_report, open_lake
 from tasks.lease import current_holder
 from tasks.quarantine import Quarantine, Record
+from tasks.rows import DocumentRow
 from tasks.select import matches
 from tasks.storage import Storage
 
@@ -68,10 +69,18 @@ def document_status(uri: str, source: str) -> list[dict[str, Any]]:
                 "chunks": document.chunks,
                 "degraded": document.degraded,
                 "losses": (losses.costing(made.cost) if made else losses).to_json(),
-                "warnings": list(made.info.warnings) if made else [],
+                "warnings": [*(made.info.warnings if made else ()), *_degradations(lake.storage, document)],
             }
         )
     return found
+
+
+def _degradations(storage: Storage, document: DocumentRow) -> list[str]:
+    """Why the stages of a document are not what they should be; the next ingest tries again."""
+    from tasks import stage
+
+    found = (stage.find(storage, mark.stage, mark.key, degraded=True) for mark in document.stages)
+    return [f"degraded: {reason}" for ref in found if ref for reason in ref.degraded] if document.degraded else []
 
 
 def _batches(storage: Storage) -> list[dict[str, Any]]:

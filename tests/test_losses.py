@@ -30,7 +30,7 @@ def test_coverage_and_its_warning() -> None:
     layer = {"characters_layer": 200, "characters_kept": 150, "Table": 2, "NarrativeText": 7, "pages_blank": 1}
     half = Losses.of(*refs(layer, {"characters_elements": 100, "characters_chunks": 80, "text": 3}))
     assert half.coverage == pytest.approx(0.6)
-    assert half.warning == "only 60.0% of its text is in chunks; see: bindery inspect"
+    assert half.warning == "only 60.0% of its text is in chunks; see: bindery status --document"
     assert half.to_json() == {
         "pages": 3, "characters_layer": 200, "characters_kept": 150, "pages_blank": 1,
         "characters_elements": 100, "characters_chunks": 80, "tables": 2, "images": 0,

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from tasks import stage
 from tasks.embed.items import Item, items_of, medium_of
 from tasks.embed.media import Call, MediaItem, Medium, call_here
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import Space, embeds_media
 from tasks.embed.vectors import Lookup, Vectors
 from tasks.errors import BinderyError, DocumentError
 from tasks.rows import ChunkRow, SummaryRow, VectorRow, digest, from_table, vectors_to_table
+from tasks.space_names import slug
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
 
@@ -37,14 +38,14 @@ class EmbedInput:
 Outcome = StageRef | DocumentError
 
 
-def stage_name(space: str) -> str:
-    return f"embed-{space}"
+def stage_name(space: str, fingerprint: str) -> str:
+    return f"embed-{slug(space, fingerprint)}"
 
 
 def recipe(space: Space, image_tiles: int) -> Recipe:
     """The recipe of this stage for a space. Pictures are cut into views for those that embed them."""
     settings = {_TILES: image_tiles} if "image" in space.modalities else {}
-    return Recipe(stage_name(space.name), STAGE_VERSION, settings, {"model": space.fingerprint})
+    return Recipe(stage_name(space.name, space.fingerprint), STAGE_VERSION, settings, {"model": space.fingerprint})
 
 
 def embed_shard(
@@ -134,7 +135,7 @@ def _media_items(
     media: Sequence[Medium], recipe: Recipe, space: Space, call: Call
 ) -> dict[Medium, list[MediaItem] | DocumentError]:
     distinct = list(dict.fromkeys(media))
-    if not distinct or not isinstance(space, MediaSpace):
+    if not distinct or not embeds_media(space):
         return {}
     return dict(zip(distinct, space.media_items(distinct, int(recipe.settings[_TILES]), call), strict=True))
 
@@ -172,4 +173,6 @@ def _output(wanted: Sequence[Item], vectors: Vectors, space: Space, document: Em
     counts = dict(sorted(collections.Counter[str](row.view for row in rows).items()))
     source = document.chunks.info
     info = StageInfo(title=source.title, pages=source.pages, characters=source.characters, counts=counts)
-    return StageOutput(vectors_to_table(rows, space.dimension), digest(rows, space.name, info), info)
+    return StageOutput(
+        vectors_to_table(rows, space.dimension), digest(rows, slug(space.name, space.fingerprint), info), info
+    )

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from tasks.embed.media import MediaItem, Medium, modality_of
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import Space, embeds_media
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
+from tasks.space_names import slug
 
 _EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
 
@@ -61,7 +62,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     if "text" in space.views and chunk.text.strip() and not stands_for_words:
         found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
     if "summary" in space.views and summary.strip():
-        english = row.english if row and isinstance(space, MediaSpace) else ""
+        english = row.english if row and embeds_media(space) else ""
         found.append(("summary", english or summary))
     return found
 
@@ -92,7 +93,7 @@ def items_of(
     for chunk in chunks:
         for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space):
             for index, window in enumerate(space.windows(text)):
-                items.append(Item(chunk, view, index, content_id(space.name, space.fingerprint, window), text=window))
+                items.append(Item(chunk, view, index, _named(space, window), text=window))
         for index, medium in enumerate(media.get(chunk.chunk_id, [])):
             items.append(raw_item(chunk, index, medium, space))
     return items
@@ -100,5 +101,8 @@ def items_of(
 
 def raw_item(chunk: ChunkRow, index: int, medium: MediaItem, space: Space) -> Item:
     """The item of one part of a chunk's medium. The lake path of a medium is its content's hash."""
-    identity = content_id(space.name, space.fingerprint, chunk.media, list(medium.spec))
-    return Item(chunk, "raw", index, identity, media=medium)
+    return Item(chunk, "raw", index, _named(space, chunk.media, list(medium.spec)), media=medium)
+
+
+def _named(space: Space, *what: object) -> str:
+    return content_id(slug(space.name, space.fingerprint), space.fingerprint, *what)

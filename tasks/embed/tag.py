@@ -16,7 +16,7 @@ import numpy as np
 from tasks import stage
 from tasks.embed.items import Item, medium_of, raw_item
 from tasks.embed.media import Call, call_here
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import Space, embeds_media
 from tasks.embed.vectors import Lookup, Vectors
 from tasks.errors import BinderyError, DocumentError, UsageError
 from tasks.rows import ChunkRow, TagRow, digest, from_table, to_table
@@ -96,7 +96,7 @@ def _tag(
 
 def _pictures(storage: Storage, chunks: StageRef, space: Space, call: Call) -> list[Item]:
     """The first view of each picture: the model's own crop of the whole."""
-    if not isinstance(space, MediaSpace):
+    if not embeds_media(space):
         return []
     rows = [row for row in from_table(stage.load(storage, chunks), ChunkRow) if row.kind == "image"]
     pairs = [(row, medium_of(row, space, lambda path: str(storage.local(path)))) for row in rows]

@@ -16,9 +16,11 @@ from tasks import progress
 from tasks.embed.items import Item
 from tasks.embed.media import Call
 from tasks.embed.recent import recent_of
-from tasks.embed.spaces import MediaSpace, Space
+from tasks.embed.spaces import PaidSpace, Space, embeds_media
 from tasks.errors import BinderyError, DocumentError, ModelError
+from tasks.llm.errors import BudgetReachedError, LlmError
 from tasks.rows import Modality
+from tasks.work import LEFT
 
 _log = logging.getLogger(__name__)
 BLOCK_ITEMS = 512  # no call of the model gets more, whatever they cost: enough to sort by length
@@ -88,10 +90,13 @@ class Vectors:
         raise DocumentError("embed_failed", f"{item}: space {self._space.name} gave {what}", "please report it")
 
     def _embed_texts(self, items: Sequence[Item]) -> Iterable[Found]:
-        return self._space.embed_texts([item.text for item in items])
+        texts = [item.text for item in items]
+        if isinstance(self._space, PaidSpace):
+            return self._space.embed_texts_for(texts, [item.chunk.doc_id for item in items])
+        return self._space.embed_texts(texts)
 
     def _embed_media(self, items: Sequence[Item]) -> Iterable[Found]:
-        if not isinstance(self._space, MediaSpace):
+        if not embeds_media(self._space):
             raise TypeError(f"space {self._space.name} embeds no media")
         return self._space.embed_media([item.media for item in items if item.media], self._call)
 
@@ -119,21 +124,35 @@ class Vectors:
         groups: Sequence[Sequence[Item]],
         embed: Callable[[Sequence[Item]], Iterable[Found]],
     ) -> None:
-        """Embed all at once; if that fails group by group, so that only the group to blame goes without."""
-        error = self._attempt(part, embed)
-        if error is None:
+        """Embed all at once; if that fails group by group, and then one by one: what several documents have in common
+        must not fail with one of them."""
+        if self._attempt(part, embed) is None:
             return
         for group in groups:
-            error = self._attempt([item for item in group if item.item not in self._found], embed)
+            missing = [item for item in group if item.item not in self._found]
+            error = self._attempt(missing, embed)
             if error is not None:
-                self._require_working(error)
-                flaw = error if isinstance(error, DocumentError) else _flaw(self._space, error)
-                self._found.update({item.item: flaw for item in group if item.item not in self._found})
+                for item in missing:
+                    self._alone(item, error if len(missing) == 1 else self._attempt([item], embed))
+
+    def _alone(self, item: Item, error: Exception | None) -> None:
+        """The item is to blame, unless it is the model."""
+        if error is None:
+            return
+        if not isinstance(error, DocumentError):
+            self._require_working(error)
+        self._found[item.item] = error if isinstance(error, DocumentError) else _flaw(self._space, error)
 
     def _attempt(self, items: Sequence[Item], embed: Callable[[Sequence[Item]], Iterable[Found]]) -> Exception | None:
         self._check()
         try:
             found = dict(zip([item.item for item in items], embed(items) if items else (), strict=True))
+        except BudgetReachedError as error:
+            return DocumentError(LEFT, error.message, error.hint)
+        except LlmError as error:
+            if error.fatal:
+                raise
+            return DocumentError("endpoint_failed", error.message, error.hint)
         except BinderyError:
             raise
         except Exception as error:  # noqa: BLE001  whatever the model's library raises

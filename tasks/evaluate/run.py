@@ -27,12 +27,15 @@ def evaluate(
     questions: Sequence[Question],
     release: Release | None = None,
     spaces: Sequence[str] = (),
-    open_space: Callable[[str], QuerySpace] = embed_spaces.open_space,
+    open_space: Callable[[str], QuerySpace] | None = None,
 ) -> Evaluation:
     """Ask every question of a release (by default the current one), as `bindery ask` would, and measure.
 
     Raises UsageError and LakeError as `retrieve` does.
     """
+    if open_space is None:
+        with embed_spaces.Spaces.for_queries(lake.storage) as opened:
+            return evaluate(lake, questions, release, spaces, opened.open)
     release = release or current_release(lake.storage)
     chosen = tuple(spaces) or text_spaces(release, open_space)
 

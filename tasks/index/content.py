@@ -14,6 +14,7 @@ from tasks import stage
 from tasks.errors import LakeError
 from tasks.index import tables
 from tasks.rows import DocumentRow, Kind, StageMark, content_id
+from tasks.space_names import slug
 from tasks.stage import StageRef
 from tasks.storage import Storage
 from tasks.words import cjk_text
@@ -36,9 +37,9 @@ class MissingOutputs(LakeError):  # noqa: N818  names what it holds
         )
 
 
-def embed_stage(space: str) -> str:
+def embed_stage(space: str, fingerprint: str) -> str:
     """The stage whose output fills a space's table."""
-    return f"embed-{space}"
+    return f"embed-{slug(space, fingerprint)}"
 
 
 def chunks_digest(row: DocumentRow) -> str:
@@ -69,17 +70,17 @@ def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
     return pa.Table.from_pylist(chunks, schema=tables.schema_of(tables.CHUNKS))
 
 
-def load_vectors(storage: Storage, row: DocumentRow, space: str, schema: pa.Schema) -> pa.Table:
-    """A document's vectors in a space; none where nothing in it could be embedded.
+def load_vectors(storage: Storage, row: DocumentRow, made_by: str, schema: pa.Schema) -> pa.Table:
+    """A document's vectors in a space, which a stage has made; none where nothing in it could be embedded.
 
     Raises LakeError where they have another dimension than the table.
     """
-    table, mark = _load(storage, row, embed_stage(space)), row.mark(embed_stage(space))
+    table, mark = _load(storage, row, made_by), row.mark(made_by)
     if table is None or mark is None:
         return schema.empty_table()
     if table.schema.field("vector").type != schema.field("vector").type:
         raise LakeError(
-            f"document {row.doc_id}: space {space!r} gave {table.schema.field('vector').type}, the index has "
+            f"document {row.doc_id}: stage {made_by!r} gave {table.schema.field('vector').type}, the index has "
             f"{schema.field('vector').type}",
             "ingest into a new lake, or give the space another name",
         )

@@ -17,8 +17,9 @@ Lookup = Callable[[Sequence[str]], Mapping[str, np.ndarray]]
 def known_vectors(lake: Lake, space: str, fingerprint: str) -> Lookup:
     """A look-up in the current release; it knows nothing where the release has none of this space and model."""
     release = current_release(lake.storage)
-    name = tables.vectors(space)
-    if name not in release.tables or release.models.get(space) != fingerprint:
+    name = tables.vectors(space, fingerprint)
+    made_by = {tables.vectors(other, model): model for other, model in release.models.items()}
+    if name not in release.tables or made_by.get(name) != fingerprint:
         return lambda items: {}
     lock = threading.Lock()
 

@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -90,14 +91,19 @@ def publish(lake: Lake, lease: Lease, run: str, wanted: Wanted) -> Release:
     return release
 
 
-def unavailable(lake: Lake, documents: Sequence[DocumentRow], spaces: Mapping[str, int]) -> list[str]:
+def unavailable(
+    lake: Lake,
+    documents: Sequence[DocumentRow],
+    spaces: Mapping[str, int],
+    models: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
     """The ids of the documents that could not be published: their rows are neither in the tables nor in stage files.
 
     Cheap where the tables hold them: digests are compared and no stage file is opened.
     """
     if not documents:
         return []
-    parts = _content_parts(lake.storage, _by_key(documents, lambda row: row.doc_id), spaces)
+    parts = _content_parts(lake.storage, _by_key(documents, lambda row: row.doc_id), spaces, models)
     database = tables.connect(lake.storage)
     return _not_loadable(parts, [_head(database, part) for part in parts])
 
@@ -128,13 +134,15 @@ def _parts(storage: Storage, wanted: Wanted) -> list[Part]:
     sources = _by_key(wanted.sources, lambda row: row.uri)
     documents = _by_key(wanted.documents, lambda row: row.doc_id)
     return [
-        *_content_parts(storage, documents, wanted.spaces),
+        *_content_parts(storage, documents, wanted.spaces, wanted.models),
         _rows_part(tables.DOCUMENTS, "doc_id", documents, DocumentRow),
         _rows_part(tables.SOURCES, "uri", sources, SourceRow),
     ]
 
 
-def _content_parts(storage: Storage, documents: Mapping[str, DocumentRow], spaces: Mapping[str, int]) -> list[Part]:
+def _content_parts(
+    storage: Storage, documents: Mapping[str, DocumentRow], spaces: Mapping[str, int], models: Mapping[str, str]
+) -> list[Part]:
     """The tables whose rows come from stage files."""
     chunked = {key: content.chunks_digest(row) for key, row in documents.items() if row.chunks}
     chunks = Part(
@@ -145,20 +153,26 @@ def _content_parts(storage: Storage, documents: Mapping[str, DocumentRow], space
         lambda key: content.load_chunks(storage, documents[key], chunked[key]),
         lambda key: content.loadable(storage, documents[key], "chunk", "summarize", "tag"),
     )
-    return [chunks, *(_vectors_part(storage, documents, space, dimension) for space, dimension in spaces.items())]
+    return [
+        chunks,
+        *(_vectors_part(storage, documents, space, models.get(space, ""), spaces[space]) for space in spaces),
+    ]
 
 
-def _vectors_part(storage: Storage, documents: Mapping[str, DocumentRow], space: str, dimension: int) -> Part:
-    marked = {key: (row, row.mark(content.embed_stage(space))) for key, row in documents.items() if row.chunks}
+def _vectors_part(
+    storage: Storage, documents: Mapping[str, DocumentRow], space: str, model: str, dimension: int
+) -> Part:
+    name, made_by = tables.vectors(space, model), content.embed_stage(space, model)
+    marked = {key: (row, row.mark(made_by)) for key, row in documents.items() if row.chunks}
     digests = {key: mark.digest for key, (_, mark) in marked.items() if mark is not None}
-    schema = tables.schema_of(tables.vectors(space), dimension)
+    schema = tables.schema_of(name, dimension)
     return Part(
-        tables.vectors(space),
+        name,
         "doc_id",
         schema,
         digests,
-        lambda key: content.load_vectors(storage, documents[key], space, schema),
-        lambda key: content.loadable(storage, documents[key], content.embed_stage(space)),
+        lambda key: content.load_vectors(storage, documents[key], made_by, schema),
+        lambda key: content.loadable(storage, documents[key], made_by),
     )
 
 
@@ -215,7 +229,7 @@ def _counts(table: Table) -> dict[str, int]:
     if table.name == tables.CHUNKS:
         kinds = table.search().select(["kind"]).limit(None).to_arrow()["kind"].to_pylist()
         return {"chunks": len(kinds), **{f"chunks_{kind}": n for kind, n in collections.Counter(kinds).items()}}
-    return {"vectors": table.count_rows()} if table.name.startswith(tables.vectors("")) else {}
+    return {"vectors": table.count_rows()} if table.name.startswith(tables.VECTORS) else {}
 
 
 def _wanted_counts(wanted: Wanted) -> dict[str, int]:
@@ -224,9 +238,12 @@ def _wanted_counts(wanted: Wanted) -> dict[str, int]:
         "documents": len(wanted.documents),
         "characters": sum(row.characters for row in wanted.documents),
         "degraded": sum(row.degraded for row in wanted.documents),
-        **{f"documents_{space}": _embedded(space, wanted.documents) for space in wanted.spaces},
+        **{
+            f"documents_{space}": _embedded(content.embed_stage(space, wanted.models.get(space, "")), wanted.documents)
+            for space in wanted.spaces
+        },
     }
 
 
-def _embedded(space: str, documents: Sequence[DocumentRow]) -> int:
-    return sum(row.mark(content.embed_stage(space)) is not None for row in documents)
+def _embedded(made_by: str, documents: Sequence[DocumentRow]) -> int:
+    return sum(row.mark(made_by) is not None for row in documents)

@@ -76,6 +76,9 @@ class Reader:
             self._tables[name] = tables.open_at(self._database, name, self.release.tables[name])
         return self._tables[name]
 
+    def _vectors(self, space: str) -> Table:
+        return self._table(tables.vectors(space, self.release.models.get(space, "")))
+
     def sources(self) -> list[SourceRow]:
         """All sources, skipped members of containers included, by uri."""
         return sorted(self._rows(tables.SOURCES, SourceRow), key=lambda row: row.uri)
@@ -159,7 +162,7 @@ class Reader:
         return kept
 
     def _views(self, space: str, vector: np.ndarray, limit: int, where: Expr | None) -> list[dict[str, Any]]:
-        query: Any = self._table(tables.vectors(space)).search(np.asarray(vector, np.float32))
+        query: Any = self._vectors(space).search(np.asarray(vector, np.float32))
         query = query.distance_type("cosine").ef(max(_EF, limit * _REFINE)).refine_factor(_REFINE)
         if where is not None:
             query = query.where(where, prefilter=True)
@@ -171,7 +174,7 @@ class Reader:
         """A sample of what the space holds of each modality: always the same one of a release."""
         key = (self._lake, self.release.number, self.release.created, space)
         if key not in _cohorts:
-            _cohorts[key] = cohorts.sample(self._table(tables.vectors(space)), self.release.spaces[space])
+            _cohorts[key] = cohorts.sample(self._vectors(space), self.release.spaces[space])
             while len(_cohorts) > _HELD:
                 _cohorts.popitem(last=False)
         return _cohorts[key]

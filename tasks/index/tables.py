@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from tasks.errors import LakeError
 from tasks.rows import ChunkRow, DocumentRow, SourceRow, VectorRow
+from tasks.space_names import slug
 from tasks.storage import Storage
 
 if TYPE_CHECKING:  # loading LanceDB takes over a second
     from lancedb import DBConnection
     from lancedb.table import Table
 
-SOURCES, DOCUMENTS, CHUNKS = "sources", "documents", "chunks"
+SOURCES, DOCUMENTS, CHUNKS, VECTORS = "sources", "documents", "chunks", "vectors_"
 # Below this many rows a scan answers in less time than an index costs at each publish (measured: 100k x 384 floats
 # take 0.4 s, 20k under 0.1 s).
 INDEX_ROWS = 20_000
@@ -50,9 +51,9 @@ class MissingTables(LakeError):  # noqa: N818  names what is wrong with the lake
         )
 
 
-def vectors(space: str) -> str:
+def vectors(space: str, fingerprint: str) -> str:
     """The name of a space's table."""
-    return f"vectors_{space}"
+    return f"{VECTORS}{slug(space, fingerprint)}"
 
 
 def schema_of(name: str, dimension: int = 0) -> pa.Schema:

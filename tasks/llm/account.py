@@ -1,42 +1,46 @@
 """The endpoint as one run uses it: settings and caps in, answers out, each one's cost put down in the lake's ledger.
 
-One per run and process: all its threads ask through one client, so that one pacer and one budget see every request.
+One per run and process: all its threads ask through one client, so that one pacer per model and one budget see every
+request. `EmbeddingAccount` is the same for one model of embeddings.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import TypeVar
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from tasks.errors import UsageError
+from tasks.llm import wire
 from tasks.llm.batch import store as batches
 from tasks.llm.batch.lane import Lane
 from tasks.llm.client import Client, Endpoint
 from tasks.llm.dialect import Dialect
+from tasks.llm.embedder import Asked, Embedder
+from tasks.llm.embeddings import Embeddings
 from tasks.llm.key import find_key
 from tasks.llm.ledger import Budget, Ledger
 from tasks.llm.limits import RateLimits
 from tasks.llm.pacers import Pacers
-from tasks.llm.prices import Usage, by_time, of_sound, price, priced
+from tasks.llm.place import Place
+from tasks.llm.prices import Usage, price, priced
+from tasks.llm.purse import Purse
 from tasks.llm.request import Request
 from tasks.llm.responses import Response, Responses
-from tasks.llm.service import Beside, Service
-from tasks.llm.shares import hold_share, prefect_places
+from tasks.llm.service import Hosted, Service
 from tasks.llm.speech import Speech
-from tasks.llm.spend import Settle, Spend, most_tokens
+from tasks.llm.spend import Settle, most_tokens
 from tasks.llm.tokens import prompt_tokens
 from tasks.llm.transport import OPENAI
-from tasks.llm.wire import Asked
 from tasks.settings import LlmSettings
 from tasks.storage import Storage
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    import numpy as np
+    from pydantic import SecretStr
 
 
 def check(settings: LlmSettings, models: Iterable[str], max_spend: Decimal | None = None) -> None:
@@ -56,27 +60,33 @@ class Account:
     """Of one stage of one run, for any thread. Nothing is sent before the first question.
 
     `lane` is there in the batch lane, and where runs before this one have used it; not for an endpoint that is only
-    asked about sound (`batch` is None).
+    asked about sound (`batch` is None). `place` is this process's in the limit that several share; without one it takes
+    its own.
     """
 
     def __init__(
-        self, storage: Storage, run: str, stage: str, settings: LlmSettings, budget: Budget, batch: bool | None = False
+        self,
+        storage: Storage,
+        run: str,
+        stage: str,
+        settings: LlmSettings,
+        budget: Budget,
+        batch: bool | None = False,
+        place: Place | None = None,
     ) -> None:
-        self._run, self._stage, self._settings, self._budget = run, stage, settings, budget
-        self._timed: dict[str, bool] = {}  # models that are billed by the length of sound
         endpoint = _endpoint(settings, find_key(settings))
-        limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)
         self._ledger = Ledger.open(storage)
         self._responses = Responses.open(storage)
+        self._purse = Purse(self._ledger, run, stage, settings, budget)
         dialects: dict[str, Dialect] = {}
-        pacers = Pacers(limits)
+        pacers = Pacers(_limits(settings))
 
         def client() -> Client:
             return Client(
                 endpoint,
                 self._responses,
                 pacers,
-                self._spent,
+                self._purse.spent,
                 tokens=self._prompt,
                 expected=self._answer,
                 reserve=self._reserve,
@@ -84,7 +94,7 @@ class Account:
             )
 
         try:
-            self._service = Service(client, _sharing(settings.shared_limit, pacers))
+            self._service = Service(client, (place or Place(settings.shared_limit)).beside(pacers))
         except BaseException:
             self._close_files()
             raise
@@ -140,58 +150,75 @@ class Account:
         self._responses.close()
         self._ledger.close()
 
-    def _cost(self, spend: Spend) -> tuple[Usage, Decimal | None]:
-        usage = Usage(
-            spend.prompt_tokens, spend.completion_tokens, spend.cached_tokens, spend.audio_tokens, spend.seconds
-        )
-        if usage.seconds and not usage.total and not self._by_time(spend.model):
-            return usage, self._price(spend.model, of_sound(usage.seconds, timed=False))  # it does not say how many
-        return usage, self._price(spend.model, usage)
+    def _prompt(self, request: wire.Asked) -> int:
+        return self._purse.sound(request).prompt if isinstance(request, Speech) else prompt_tokens(request)
 
-    def _prompt(self, request: Asked) -> int:
-        return self._sound(request).prompt if isinstance(request, Speech) else prompt_tokens(request)
+    def _answer(self, request: wire.Asked) -> int:
+        return self._purse.sound(request).completion if isinstance(request, Speech) else most_tokens(request)
 
-    def _answer(self, request: Asked) -> int:
-        return self._sound(request).completion if isinstance(request, Speech) else most_tokens(request)
-
-    def _sound(self, request: Speech) -> Usage:
-        """What it may come to; tokens only where those may be billed."""
-        return of_sound(math.ceil(request.seconds), self._by_time(request.model))
-
-    def _by_time(self, model: str) -> bool:
-        if model not in self._timed:
-            self._timed[model] = by_time(model, self._settings.prices, self._settings.base_url)
-        return self._timed[model]
-
-    def _price(self, model: str, usage: Usage) -> Decimal | None:
-        return price(model, usage, self._settings.prices, self._settings.base_url)
-
-    def _spent(self, spend: Spend) -> None:
-        self._ledger.add(self._run, spend.stage or self._stage, spend.model, spend.owner, *self._cost(spend))
-
-    @contextlib.asynccontextmanager
-    async def _reserve(self, request: Asked, prompt: int) -> AsyncIterator[Settle]:
-        most = self._sound(request) if isinstance(request, Speech) else Usage(prompt, most_tokens(request))
-        async with self._budget.hold(most.total, self._price(request.model, most)) as settle:
-
-            def settled(spend: Spend) -> None:
-                usage, money = self._cost(spend)
-                settle(usage.total, money)
-
-            yield settled
+    def _reserve(self, request: wire.Asked, prompt: int) -> contextlib.AbstractAsyncContextManager[Settle]:
+        most = self._purse.sound(request) if isinstance(request, Speech) else Usage(prompt, most_tokens(request))
+        return self._purse.hold(request.model, most)
 
 
-def _sharing(name: str | None, pacers: Pacers) -> Beside | None:
-    """With other processes, by the Prefect limit of that name."""
-    if name is None:
-        return None
+class EmbeddingAccount:
+    """Of one model and one run, or of a reader; for any thread. Nothing is sent before the first text.
 
-    @contextlib.asynccontextmanager
-    async def held() -> AsyncIterator[None]:
-        async with prefect_places(name) as places, hold_share(places, pacers):
-            yield
+    A reader who may not write into the lake pays again for what it asks again, and puts nothing down. `place` is as in
+    `Account`, but without one nothing is shared: a query is not to wait for a place.
+    """
 
-    return held
+    def __init__(
+        self,
+        storage: Storage,
+        run: str,
+        stage: str,
+        settings: LlmSettings,
+        asked: Asked,
+        budget: Budget,
+        place: Place | None = None,
+    ) -> None:
+        endpoint = _endpoint(settings, find_key(settings))
+        writable = os.access(storage.local("."), os.W_OK)
+        self._ledger = Ledger.open(storage) if writable else None
+        self._kept = Embeddings.open(storage) if writable else Embeddings(None)
+        self._purse = Purse(self._ledger, run, stage, settings, budget)
+        self._asked = asked
+        pacers = Pacers(_limits(settings))
+
+        def embedder() -> Embedder:
+            return Embedder(endpoint, asked, self._kept, pacers, self._purse.spent, room=self._room)
+
+        try:
+            self._hosted: Hosted[Embedder] = Hosted(embedder, place.beside(pacers) if place else None)
+        except BaseException:
+            self._close_files()
+            raise
+
+    def vectors(self, wanted: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """The vector of each text, as `Embedder.vectors`; blocks the calling thread."""
+        return self._hosted.run(lambda embedder: embedder.vectors(wanted))
+
+    def dimension(self) -> int | None:
+        """As far as what is kept tells it."""
+        return self._kept.dimension(self._asked.model, self._asked.dimensions)
+
+    def stop(self) -> None:
+        """As `Account.stop`."""
+        with contextlib.suppress(RuntimeError):
+            self._hosted.stop()
+
+    def close(self) -> None:
+        self._hosted.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._kept.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def _room(self, tokens: int) -> contextlib.AbstractAsyncContextManager[Settle]:
+        return self._purse.hold(self._asked.model, Usage(tokens))
 
 
 def address(settings: LlmSettings) -> str:
@@ -201,3 +228,7 @@ def address(settings: LlmSettings) -> str:
 
 def _endpoint(settings: LlmSettings, key: SecretStr | None) -> Endpoint:
     return Endpoint(settings.base_url or OPENAI, key, settings.timeout_seconds)
+
+
+def _limits(settings: LlmSettings) -> RateLimits:
+    return RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.max_in_flight)

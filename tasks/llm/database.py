@@ -50,3 +50,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         time.sleep(0.005)
+
+
+def in_memory() -> sqlite3.Connection:
+    """One that ends with the process, for where nothing can be written."""
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

@@ -45,6 +45,13 @@ class RejectedError(LlmError):
     code = "rejected"
 
 
+class DimensionError(LlmError):
+    """The endpoint gives vectors of another length than it was asked for."""
+
+    code = "dimension"
+    fatal = True
+
+
 class RefusedError(LlmError):
     """The endpoint's filter let this one request or its answer not pass. (A model's own refusal is a response.)"""
 

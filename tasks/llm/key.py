@@ -11,16 +11,22 @@ from typing import Any
 from pydantic import SecretStr
 
 from tasks.errors import MissingCapabilityError, UsageError
+from tasks.llm.transport import Endpoint
 from tasks.settings import LlmSettings, Settings, load_settings
 
 
 def find_key(settings: LlmSettings) -> SecretStr | None:
     """None for endpoints that ask for none. Raises MissingCapabilityError where a block is named and is not there."""
     if settings.api_key is not None:
-        return settings.api_key
+        return _stripped(settings.api_key)
     if settings.api_key_block is not None:
-        return _from_block(settings.api_key_block)
-    return _here().llm.key()
+        return _stripped(_from_block(settings.api_key_block))
+    return _stripped(_here().llm.key())
+
+
+def _stripped(key: SecretStr | None) -> SecretStr | None:
+    """Without the line end that a file or a mounted secret leaves on it."""
+    return SecretStr(key.get_secret_value().strip()) if key is not None else None
 
 
 def speech_settings(settings: Settings) -> LlmSettings:
@@ -28,6 +34,15 @@ def speech_settings(settings: Settings) -> LlmSettings:
     own = settings.transcribe
     key = own.api_key or (_here().transcribe.api_key if own.base_url else None)
     return settings.llm.serving_speech(own.model_copy(update={"api_key": key}))
+
+
+def embedding_settings(settings: Settings) -> LlmSettings:
+    """Those of the endpoint that embeds; with the key of its own, if there is one, which is found likewise."""
+    own = settings.embed.endpoint
+    key = own.api_key or _here().embed.endpoint.api_key
+    if key is None and own.base_url is not None and Endpoint(own.base_url).of_openai:
+        key = LlmSettings().key()  # what OpenAI's own tools use
+    return settings.llm.serving_embeddings(own.model_copy(update={"api_key": key}))
 
 
 def _here() -> Settings:

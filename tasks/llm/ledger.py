@@ -1,8 +1,8 @@
 """What was spent and what may be: the ledger of a lake's LLM calls, and the budget of one run.
 
 The ledger has one row per run, stage, model and document, in `responses/ledger.sqlite` beside the responses. Adding to
-it is one statement, so a killed process leaves it whole, and several threads and processes can share it. Money is kept
-as a whole number of picodollars: sums of many small prices stay exact.
+it is one transaction, so a killed process leaves it whole, and several threads and processes can share it. Money is
+kept as a whole number of picodollars: sums of many small prices stay exact.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -35,9 +36,9 @@ create table if not exists spend (
 ) without rowid
 """
 _ADD = """
-insert into spend values (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
+insert into spend values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (run, stage, model, doc_id) do update set
-    calls = calls + 1, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    calls = calls + excluded.calls, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
     completion_tokens = completion_tokens + excluded.completion_tokens,
     cached_tokens = cached_tokens + excluded.cached_tokens, picodollars = picodollars + excluded.picodollars,
     unpriced = unpriced + excluded.unpriced
@@ -116,16 +117,33 @@ class Ledger:
 
         `batched` is its batch and key: such a call counts once, however often the batch's answers are collected.
         """
-        pico = int((money or Decimal(0)) * _PICO)
-        counts = (usage.prompt, usage.completion, usage.cached, pico, int(money is None))
-        row = (run, stage, model, doc_id, *counts)
-        with self._lock, _lake_errors(self._path):
-            if batched is None:
-                self._connection.execute(_ADD, row)
+        self.add_shared(run, stage, model, [(doc_id, 1)], usage, money, batched)
+
+    def add_shared(
+        self,
+        run: str,
+        stage: str,
+        model: str,
+        shares: Sequence[tuple[str, int]],
+        usage: Usage,
+        money: Decimal | None,
+        batched: tuple[str, str] | None = None,
+    ) -> None:
+        """As `add`, of a call that was made for several documents, each with its part of it; it counts with the
+        first."""
+        totals = (usage.prompt, usage.completion, usage.cached, int((money or Decimal(0)) * _PICO))
+        parts = [_parts(total, [part for _, part in shares]) for total in totals]
+        with self._lock, _lake_errors(self._path), transaction(self._connection):
+            if (
+                batched
+                and not self._connection.execute("insert or ignore into batched values (?, ?)", batched).rowcount
+            ):
                 return
-            with transaction(self._connection):
-                if self._connection.execute("insert or ignore into batched values (?, ?)", batched).rowcount:
-                    self._connection.execute(_ADD, row)
+            for place, (doc_id, _) in enumerate(shares):
+                prompt, completion, cached, money_part = (part[place] for part in parts)
+                first = int(place == 0)
+                counts = (first, prompt, completion, cached, money_part, first * int(money is None))
+                self._connection.execute(_ADD, (run, stage, model, doc_id, *counts))
 
     def close_batch(self, batch: str) -> None:
         """Its answers are collected for good, so that nobody asks any more which of them have been counted."""
@@ -162,6 +180,12 @@ def _rows(connection: sqlite3.Connection, run: str | None) -> list[SpendRow]:
         SpendRow(run, stage, model, doc_id, calls, prompt, completion, cached, Decimal(pico) / _PICO, unpriced)
         for run, stage, model, doc_id, calls, prompt, completion, cached, pico, unpriced in found
     ]
+
+
+def _parts(total: int, weights: Sequence[int]) -> list[int]:
+    """The total in whole parts by weight, which add up to it."""
+    ends = [total * done // max(1, sum(weights)) for done in itertools.accumulate(weights)]
+    return [end - begin for begin, end in itertools.pairwise([0, *ends[:-1], total])]
 
 
 @contextlib.contextmanager

@@ -61,11 +61,15 @@ def price(
         sound = (own.minute or Decimal(0)) * Decimal(str(usage.seconds)) / 60
         return (total / _MILLION + sound) * (own.batch if batch else 1)
     usage = dataclasses.replace(usage, cached=cached)
-    live = _published(model, usage, base_url, batch=False)
+    live = _total(_published(model, usage, base_url, batch=False))
     if live is None or not batch:
-        return live.total_price if live else None
-    found = _published(model, usage, base_url, batch=True)
-    return live.total_price * _BATCH if found is None or found.total_price == live.total_price else found.total_price
+        return live
+    found = _total(_published(model, usage, base_url, batch=True))
+    return live * _BATCH if found is None or found == live else found
+
+
+def _total(found: PriceCalculation | None) -> Decimal | None:
+    return None if found is None else found.total_price
 
 
 def of_sound(seconds: float, timed: bool) -> Usage:
@@ -109,7 +113,7 @@ def _published(model: str, usage: Usage, base_url: str | None, batch: bool) -> P
         input_tokens=usage.prompt, output_tokens=usage.completion, cache_read_tokens=usage.cached
     )
     if usage.seconds or usage.audio:
-        spent.input_audio_tokens = usage.audio
+        spent.input_audio_tokens = min(usage.audio, usage.prompt)  # more of them would make no sense, and raise
         spent.audio_seconds = spent.input_audio_seconds = Decimal(str(usage.seconds))
     context = {"processing": "batch"} if batch else None
     if base_url:

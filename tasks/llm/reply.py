@@ -5,6 +5,7 @@ Read by hand and leniently: endpoints leave fields out, and what is missing besi
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from tasks.llm.responses import Response
 def read(key: str, model: str, raw: bytes, prompt_tokens: int) -> Response:
     """`model` and `prompt_tokens` are what to put down where the endpoint does not say what it used."""
     try:
-        body = orjson.loads(raw)
+        body = loads(raw)
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = _text(message.get("content")), message.get("refusal") or None
@@ -35,8 +36,26 @@ def read(key: str, model: str, raw: bytes, prompt_tokens: int) -> Response:
             created=time.time(),
             raw=raw,
         )
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"no chat completion ({type(error).__name__})") from None
+
+
+def loads(raw: bytes) -> Any:
+    """JSON as endpoints write it: half a surrogate pair, which orjson refuses, becomes U+FFFD."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _whole(json.loads(raw))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(each) for name, each in value.items()}
+    return value
 
 
 def _text(content: Any) -> str:

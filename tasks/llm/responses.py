@@ -79,6 +79,10 @@ class Responses(abc.ABC):
     def put(self, response: Response) -> Response:
         """Keep it, unless there is one already: returns the one that is kept, which every later reader gets."""
 
+    def sync(self) -> None:
+        """Have what was put survive a power cut as well."""
+        return None  # it does anyway, unless a store says otherwise
+
     @abc.abstractmethod
     def close(self) -> None: ...
 
@@ -164,6 +168,10 @@ class SqliteResponses(Responses):
         kept = self.get(response.key)
         assert kept is not None  # nothing is ever deleted
         return kept
+
+    def sync(self) -> None:
+        with self._connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(FULL)")
 
     def count(self) -> int:
         with self._connection() as connection:

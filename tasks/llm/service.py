@@ -2,6 +2,8 @@
 
 with Service(lambda: Client(endpoint, responses, Pacer(limits), on_spend)) as service:
     answers = service.answers(requests, owner=doc_id)
+
+Every other exchange is hosted in the same way.
 """
 
 from __future__ import annotations
@@ -11,35 +13,39 @@ import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from tasks.llm.client import Client, Counts
 from tasks.llm.errors import LlmError, StoppedError
+from tasks.llm.exchange import Exchange
 from tasks.llm.request import Request
 from tasks.llm.responses import Response
 from tasks.llm.wire import Asked
 
-_T = TypeVar("_T")
+T = TypeVar("T")
+E = TypeVar("E", bound=Exchange)
 Beside = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 _PATIENCE_SECONDS = 30.0
 
 
-class Service:
-    """`make` is called on the loop's thread, where the client and its pacer belong.
+class Hosted(Generic[E]):
+    """An exchange with a loop of its own. `make` is called on the loop's thread, where it and its pacer belong.
 
-    `beside` is held on the loop for as long as the service lives. What it raises as it is entered is raised here; one
-    that has to wait is waited for on the loop.
+    `beside` is held on the loop for as long as this lives. What it raises as it is entered is raised here; one that
+    has to wait is waited for on the loop.
     """
 
-    def __init__(self, make: Callable[[], Client], beside: Beside | None = None) -> None:
+    def __init__(self, make: Callable[[], E], beside: Beside | None = None) -> None:
         self._holder: asyncio.Task[None] | None = None
+        self._closing = False
+        self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm", daemon=True)
         self._thread.start()
         try:
-            self._client = self._run(self._made(make))
+            self._client = self._result(self._made(make))
             if beside is not None:
-                self._run(self._hold(beside))
+                self._result(self._hold(beside))
         except BaseException:
             self._end()
             raise
@@ -54,45 +60,34 @@ class Service:
     def counts(self) -> Counts:
         return self._client.counts
 
-    def answer(self, request: Asked, owner: str = "") -> Response:
-        """As `Client.answer`; blocks the calling thread."""
-        return self._run(self._client.answer(request, owner))
+    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Have something done on the loop. Raises StoppedError once it is closed."""
+        with self._lock:  # what is accepted is done before the loop stops, so that nobody waits for ever
+            if not self._closing:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise StoppedError("the run has ended", "run again: what is answered is kept")
 
-    def answers(self, requests: Sequence[Request], owner: str = "") -> list[Response | LlmError]:
-        """One answer, or the reason that there is none, per request. Raises a fatal LlmError, and every other error,
-        once what was on its way has arrived and is kept."""
-        found: list[Response | LlmError] = []
-        for one in self._run(self._all(requests, owner)):
-            if isinstance(one, BaseException) and not (isinstance(one, LlmError) and not one.fatal):
-                raise one
-            found.append(one)
-        return found
-
-    def submit(self, request: Asked, owner: str = "") -> concurrent.futures.Future[Response]:
-        """As `answer`, for whoever awaits it elsewhere."""
-        return self.start(self._client.answer(request, owner))
-
-    def start(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-        """Have something done on the loop."""
-        try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:  # the loop is closed
-            work.close()
-            raise StoppedError("the run has ended", "run again: what is answered is kept") from None
+    def run(self, ask: Callable[[E], Coroutine[Any, Any, T]]) -> T:
+        """Ask on the loop; blocks the calling thread. An interrupt leaves the work running: what was paid for arrives,
+        and `close` waits for it."""
+        return self.start(ask(self._client)).result()
 
     def stop(self, error: LlmError | None = None) -> None:
-        """As `Client.stop`; returns at once."""
+        """As `Exchange.stop`; returns at once."""
         self._loop.call_soon_threadsafe(self._client.stop, error)
 
     def close(self) -> None:
         """Waits for what is on its way; safe to call twice."""
-        if not self._loop.is_closed():
+        with self._lock:
+            first, self._closing = not self._closing, True
+        if first:
             try:
-                self._run(self._closed())
+                self._result(self._closed())
             finally:
                 self._end()
 
-    async def _made(self, make: Callable[[], Client]) -> Client:
+    async def _made(self, make: Callable[[], E]) -> E:
         return make()
 
     async def _hold(self, beside: Beside) -> None:
@@ -122,15 +117,46 @@ class Service:
                 self._holder.cancel()
                 await asyncio.gather(self._holder, return_exceptions=True)
 
-    async def _all(self, requests: Sequence[Request], owner: str) -> list[Response | BaseException]:
-        answers = (self._client.answer(request, owner) for request in requests)
-        return await asyncio.gather(*answers, return_exceptions=True)
-
-    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """An interrupt leaves the work running: what was paid for arrives, and `close` waits for it."""
+    def _result(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    async def _none_left(self) -> None:
+        """What was accepted while the exchange closed ends with it."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def _end(self) -> None:
+        self._closing = True
+        self._result(self._none_left())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+class Service(Hosted[Client]):
+    """A client with a loop of its own."""
+
+    def answer(self, request: Asked, owner: str = "") -> Response:
+        """As `Client.answer`; blocks the calling thread."""
+        return self.submit(request, owner).result()
+
+    def submit(self, request: Asked, owner: str = "") -> concurrent.futures.Future[Response]:
+        """As `answer`, for whoever awaits it elsewhere."""
+        return self.start(self._client.answer(request, owner))
+
+    def answers(self, requests: Sequence[Request], owner: str = "") -> list[Response | LlmError]:
+        """One answer, or the reason that there is none, per request. Raises a fatal LlmError, and every other error,
+        once what was on its way has arrived and is kept."""
+
+        async def all_of(client: Client) -> list[Response | BaseException]:
+            answers = (client.answer(request, owner) for request in requests)
+            return await asyncio.gather(*answers, return_exceptions=True)
+
+        found: list[Response | LlmError] = []
+        for one in self.run(all_of):
+            if isinstance(one, BaseException) and not (isinstance(one, LlmError) and not one.fatal):
+                raise one
+            found.append(one)
+        return found

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from tasks.llm.errors import LlmError
-from tasks.llm.pacer import Pacer
-from tasks.llm.pacers import Pacers
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -45,6 +43,12 @@ class PlaceLostError(Exception):
     """The lease ran out, or was ended by somebody."""
 
 
+class Paced(Protocol):
+    """A pacer, or several."""
+
+    def share(self, part: float) -> None: ...
+
+
 class Places(Protocol):
     """Where processes take a place each. What cannot be reached raises OSError or TimeoutError."""
 
@@ -62,7 +66,7 @@ class Places(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def hold_share(places: Places, pacer: Pacer | Pacers) -> AsyncIterator[None]:
+async def hold_share(places: Places, pacer: Paced) -> AsyncIterator[None]:
     """Within the block the pacer has this process's share; outside it has none. Waits for a place if all are taken."""
     pacer.share(0)
     holder = _Holder(places, pacer)
@@ -86,7 +90,7 @@ async def hold_share(places: Places, pacer: Pacer | Pacers) -> AsyncIterator[Non
 class _Holder:
     """One process's place: taken, looked after, and taken again when it was lost."""
 
-    def __init__(self, places: Places, pacer: Pacer | Pacers) -> None:
+    def __init__(self, places: Places, pacer: Paced) -> None:
         self._places, self._pacer = places, pacer
         self._joined = self._seen = 0.0
         self._held = False

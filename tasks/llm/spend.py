@@ -10,13 +10,15 @@ from tasks.llm.request import Picture, Text
 from tasks.llm.speech import Speech
 from tasks.llm.wire import Asked
 
+Share = tuple[str, int]  # whoever asked, and its part of the prompt
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spend:
     """What one reply cost, whether or not it was any use. `owner` is whoever asked first.
 
-    `seconds` of sound, and tokens of it among the prompt's, where it was about sound; `stage` where the kind of
-    question decides what it is put down under.
+    Where one request asks for several, `shares` says how much of it was for whom. `seconds` of sound, and tokens of it
+    among the prompt's, where it was about sound; `stage` where the kind of question decides what it is put down under.
     """
 
     key: str
@@ -25,6 +27,7 @@ class Spend:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    shares: tuple[Share, ...] = ()
     seconds: float = 0.0
     audio_tokens: int = 0
     stage: str = ""

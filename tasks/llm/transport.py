@@ -40,6 +40,8 @@ OPENAI = "https://api.openai.com/v1"
 LONGEST_WAIT_SECONDS = 900.0  # an endpoint that asks for more has no room for this run
 _NO_KEY = "none"  # the openai package wants one; endpoints on one's own machine ask for none
 _RETRIED = frozenset({408, 409, 425, 429})
+_NO_MONEY = ("insufficient_quota", "billing_not_active", "billing_hard_limit_reached")
+_FILTERED = ("content_filter", "content_policy", "content policy", "moderation", "flagged")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _SAID = 300  # characters of an endpoint's own words in our messages
 
@@ -61,6 +63,12 @@ class Endpoint:
             raise UsageError(
                 "llm.base_url holds more than an address: a user, a password or a query",
                 "give the key as llm.api_key or OPENAI_API_KEY",
+            )
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            # It would fail as a header, in words that show it.
+            raise UsageError(
+                "the endpoint's key has characters that no key has", "check it for quotes, blanks, a line end"
             )
 
     @property
@@ -209,8 +217,12 @@ class Transport:
         def final(kind: type[LlmError], happened: str, hint: str = "") -> Failure:
             return Failure(kind(f"{self._endpoint.host} {happened}: {said}", hint), status=status, said=words)
 
-        if "insufficient_quota" in words or status == 402:
+        if status == 402 or any(each in words for each in _NO_MONEY):
             return final(QuotaError, "says that the account has nothing left to spend", "top it up, and run again")
+        if status in (400, 403, 404, 422) and any(each in words.casefold() for each in _FILTERED):
+            return final(RefusedError, "filtered the request")
+        if status == 429 and "request too large" in said.casefold():  # more than a minute's limit: no waiting helps
+            return final(RejectedError, "has no room for a request of this size, ever")
         if status in _RETRIED or status >= 500:
             wait = _retry_after(headers)
             if wait is not None and wait > LONGEST_WAIT_SECONDS:
@@ -227,8 +239,6 @@ class Transport:
             return final(AuthenticationError, f"does not accept the key ({status})", "check llm.api_key")
         if status == 404:
             return final(NotFoundError, "does not know the model or the address (404)", "check llm.model, llm.base_url")
-        if "content_filter" in words or "content_policy" in words:
-            return final(RefusedError, "filtered the request")
         if 300 <= status < 400:
             return final(NotFoundError, f"redirects elsewhere ({status})", "give the final address as llm.base_url")
         return final(RejectedError, f"rejects the request ({status})")

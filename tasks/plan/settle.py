@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tasks.containers import ZIP
 from tasks.plan.model import Plan, PlannedSource
@@ -42,6 +42,7 @@ def settle(plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> Settled
         row = _published_row(source, plan)
         if row is not None:
             rows[row.uri] = row
+    _reopen(rows, sources)
     documents = {
         row.doc_id: document
         for row in rows.values()
@@ -54,6 +55,17 @@ def settle(plan: Plan, outcomes: Mapping[str, DocumentRow | Failure]) -> Settled
         tuple(sorted(rows.values(), key=lambda row: row.uri)),
         tuple(documents[doc_id] for doc_id in sorted(documents)),
     )
+
+
+def _reopen(rows: dict[str, SourceRow], sources: Iterable[PlannedSource]) -> None:
+    """Containers whose members were left are read again next time: nothing else knows of a member never published."""
+    parents = {source.uri: source.parent for source in sources}
+    for source in sources:
+        uri = source.parent if source.status == "left" else None
+        while uri is not None:
+            if uri in rows:
+                rows[uri] = dataclasses.replace(rows[uri], mtime_ns=0)  # no file is of that time
+            uri = rows[uri].parent if uri in rows else parents.get(uri)
 
 
 def _published_row(source: PlannedSource, plan: Plan) -> SourceRow | None:

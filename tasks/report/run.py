@@ -207,6 +207,7 @@ def _warnings(shards: Sequence[Shard]) -> list[str]:
     for state in (state for shard in shards for state in shard.documents):
         refs = [ref for ref in state.refs if ref.stage in ("partition", "transcribe")]
         said = [warning for ref in refs for warning in ref.info.warnings]
+        said += [f"degraded: {reason}" for ref in state.refs for reason in ref.degraded]
         if state.failure is None:
             said.append(Losses.of(state.ref("partition"), state.ref("chunk")).warning)
         found += [f"{state.work.uri}: {warning}" for warning in said if warning]

@@ -34,7 +34,8 @@ class Spending(BaseModel):
 class Forecast(BaseModel):
     """What a stage would ask a model about one kind of chunk or recording, if each answer took all that it may.
 
-    `minutes` are of sound. `dollars` is None where the model has no known price.
+    `minutes` are of sound. Texts to embed go several to a call: `calls` is then the most that it can be. `dollars` is
+    None where the model has no known price.
     """
 
     stage: str

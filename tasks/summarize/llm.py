@@ -165,7 +165,7 @@ async def _answered(question: _Question, settings: Settings, answer: Answer) -> 
             if error.fatal:
                 raise
             if not isinstance(error, (RefusedError, EmptyAnswerError)):
-                return _Outcome(failed=_REASONS.get(type(error), error.code))
+                return _Outcome(failed=f"{_REASONS.get(type(error), error.code)} ({error.message[:160]})")
             said: answers.TextAnswer | Flaw = "refused" if isinstance(error, RefusedError) else "empty"
         else:
             said = answers.read(question.kind, response)

@@ -177,6 +177,17 @@ def test_a_bad_document_fails_alone_and_is_named(storage: LocalStorage, how: Rec
     assert stage.find(storage, "embed-fake", how.key(documents[1].chunks.digest, documents[1].summary.digest)) is None
 
 
+def test_what_a_bad_document_shares_with_others_is_theirs(storage: LocalStorage, how: Recipe) -> None:
+    shared = "a footer here"
+    documents = [
+        document(storage, name, [chunk(name, 0, "text", shared), chunk(name, 1, "text", text)], {})
+        for name, text in (("a", "BOOM"), ("b", "fine"))
+    ]
+    bad, good = embed_shard(storage, documents, how, FakeSpace())
+    assert isinstance(bad, DocumentError) and "a-1" in bad.message
+    assert isinstance(good, StageRef) and good.rows == 2
+
+
 def test_an_unreadable_input_fails_alone(storage: LocalStorage, how: Recipe) -> None:
     documents = [simple(storage, "a", "fine"), simple(storage, "b", "lost")]
     storage.write(documents[1].chunks.path, b"not parquet")

@@ -44,6 +44,7 @@ def test_a_batch_is_half_price() -> None:
 
 
 def test_where_no_price_of_a_batch_is_published_it_is_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.llm.prices._total", lambda found: found)
     monkeypatch.setattr("tasks.llm.prices._published", lambda *_, **__: Decimal(4))
     assert price("m", Usage(1), batch=True) == 2 and price("m", Usage(1)) == 4
     monkeypatch.setattr("tasks.llm.prices._published", lambda *_, batch: Decimal(1 if batch else 4))
@@ -73,6 +74,8 @@ def test_an_unknown_price_is_an_error_unless_allowed() -> None:
 
 
 def test_usage_that_makes_no_sense_is_priced_all_the_same() -> None:
+    sound = price("gpt-4o-transcribe", Usage(prompt=5, audio=50, seconds=1.0))
+    assert sound is not None and sound > 0
     assert price("gpt-4o", Usage(prompt=10, completion=1, cached=50)) is not None
     assert price("gpt-4o", Usage()) == 0
 

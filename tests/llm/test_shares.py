@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tasks.llm import shares
 from tasks.llm.pacer import Pacer, RateLimits
+from tasks.llm.place import Place
 from tasks.llm.shares import PlaceLostError, SharedLimitError, hold_share
 from tests.conftest import PrefectHome
 from tests.llm.virtual import now, run
@@ -159,6 +160,38 @@ def test_together_never_more_than_the_account_has(
                 await asyncio.wait_for(work(), 400)
 
         await asyncio.gather(*(live(*life) for life in lives))
+
+    run(main())
+
+
+def test_a_process_has_one_place_for_all_that_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        server, first, second = _Server(2), _SharedPacer(), _SharedPacer()
+
+        @contextlib.asynccontextmanager
+        async def places(name: str) -> AsyncIterator[_FakePlaces]:
+            assert name == "shared"
+            yield _FakePlaces(server)
+
+        monkeypatch.setattr("tasks.llm.place.prefect_places", places)
+        assert Place(None).beside(first) is None
+        place = Place("shared")
+        asking, embedding = place.beside(first), place.beside(second)
+        assert asking and embedding
+        async with asking():
+            await asyncio.sleep(30)
+            async with embedding():
+                assert (first.part, second.part, server.taken()) == (1, 1, 1)
+                async with _process(server):
+                    await asyncio.sleep(shares.LOOK_SECONDS + 0.1)
+                    assert (first.part, second.part) == (1 / 2, 1 / 2)
+                await asyncio.sleep(shares.LOOK_SECONDS + 0.1)
+            assert (first.part, second.part) == (1, 1)
+        await asyncio.sleep(0.1)
+        assert server.taken() == 0
+        async with embedding():  # now the first
+            await asyncio.sleep(0.1)
+            assert (second.part, server.taken()) == (1, 1)
 
     run(main())
 

@@ -60,7 +60,7 @@ def test_a_sound_is_sent_as_a_form_and_kept(endpoint: FakeEndpoint, tmp_path: Pa
     sent = {name: value for name, value in call.body.items() if name != "file"}
     assert sent == {"model": "hearer", "response_format": "verbose_json", "language": "en", "prompt": "Harborview"}
     assert bytes.fromhex(call.body["file"]["sound"]) == request.sound.read_bytes()
-    assert spend == Spend(request.key(), "", "hearer", 0, 0, 0, 1.0, 0, "transcribe")
+    assert spend == Spend(request.key(), "", "hearer", 0, 0, 0, (), 1.0, 0, "transcribe")
     again, nothing = answers(endpoint, tmp_path / "r.sqlite", request)
     assert again == [answer] and nothing == [] and len(endpoint.calls) == 1
 

@@ -1,3 +1,4 @@
+import io
 import os
 import shutil
 import zipfile
@@ -342,6 +343,23 @@ def test_mail_members_come_and_go_with_it(docs: Path, world: World) -> None:
         world.ingest(docs)
     found = {k: v for k, v in marks(world.ingest(docs, allow_mass_delete=True), docs).items() if ".eml" in k}
     assert found == {"renamed.eml": "gone", "renamed.eml!/1/one.txt": "gone"}
+
+
+def test_a_member_that_a_budget_leaves_is_taken_up_by_the_next_run(docs: Path, world: World) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("deep.txt", "DEAR as well")
+    _mail(docs / "mail.eml", ("one.txt", b"one"), ("two.txt", b"DEAR"), ("three.zip", inner.getvalue()))
+    world.budget = False
+    found = marks(world.ingest(docs), docs)
+    assert (found["mail.eml"], found["mail.eml!/1/one.txt"]) == ("new", "new")
+    assert (found["mail.eml!/2/two.txt"], found["mail.eml!/3/three.zip!/1/deep.txt"]) == ("left", "left")
+    again = marks(world.ingest(docs), docs)
+    assert (again["mail.eml"], again["mail.eml!/2/two.txt"]) == ("unchanged", "left")
+    world.budget = True
+    last = marks(world.ingest(docs), docs)
+    assert (last["mail.eml!/2/two.txt"], last["mail.eml!/3/three.zip!/1/deep.txt"]) == ("new", "new")
+    assert world.plan(docs).nothing_to_do and world.unpacked == [], "then it is as any other"
 
 
 def test_a_container_that_breaks_keeps_its_members(docs: Path, world: World) -> None:

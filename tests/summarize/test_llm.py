@@ -255,7 +255,9 @@ def test_two_bad_answers_leave_the_extractive_summary_and_a_degraded_output(bad:
 def test_no_answer_is_not_asked_for_again(error: LlmError, reason: str) -> None:
     model = FakeModel(lambda *_: error)
     output = summarized([TEXT], model)
-    assert len(model.asked) == 1 and output.degraded == (f"1 extractive instead of written, text: {reason}",)
+    assert len(model.asked) == 1 and output.degraded == (
+        f"1 extractive instead of written, text: {reason} ({error.message})",
+    )
 
 
 def test_a_good_answer_in_words_and_fences_is_taken() -> None:

@@ -189,9 +189,8 @@ class _Patience:
             wait = outcome.wait
         elif self.attempts >= _ATTEMPTS:
             raise EndpointError(f"{self._host} gave an answer that cannot be read", "check llm.base_url")
-        if wait is None:
-            wait = min(_MOST_SECONDS, _BASE_SECONDS * 2.0 ** (self.attempts - 1)) * random.uniform(0.5, 1.0)
-        await self._sleep(wait)
+        ours = min(_MOST_SECONDS, _BASE_SECONDS * 2.0 ** (self.attempts - 1)) * random.uniform(0.5, 1.0)
+        await self._sleep(max(ours, wait or 0.0))
 
 
 def _uploading(file: tuple[str, IO[bytes], str]) -> Call:

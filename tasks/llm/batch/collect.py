@@ -6,6 +6,7 @@ again when a collection is begun again; an answer is kept once, and costs once.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from tasks.llm.responses import Responses
 from tasks.llm.spend import Spend
 from tasks.llm.transport import Transport
 
+_READ_AGAIN = 2  # times, where a line cannot be read: on the way here it may have been damaged
 _ENDED = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
 
 
@@ -36,6 +38,7 @@ class Collector:
         self._batch, self._asked = batch, asked
         self._transport, self._responses, self._paid = transport, responses, paid
         self._outcomes: dict[str, Outcome] = {}
+        self._odd: collections.Counter[bytes] = collections.Counter()
         self.learnt: Dialect | None = None  # how to ask the model instead
         self.fatal: LlmError | None = None  # what any other request would meet too
 
@@ -47,9 +50,15 @@ class Collector:
         """Raises ValueError where this is no line of a batch: the file that holds it, paid for, is to be read again."""
         if not line.strip():
             return
-        found = orjson.loads(line)
-        if not isinstance(found, dict) or "custom_id" not in found:
-            raise ValueError("no answer of a batch")
+        try:
+            found = reply.loads(line)
+            if not isinstance(found, dict) or "custom_id" not in found:
+                raise ValueError("no answer of a batch")
+        except ValueError:
+            self._odd[line] += 1
+            if self._odd[line] > _READ_AGAIN:  # it is so at the endpoint: the other answers are not to wait for it
+                return
+            raise
         asked = self._asked.get(str(found["custom_id"]))
         if asked is not None and self._outcomes.get(asked.key) != ANSWERED:
             self._outcomes[asked.key] = self._outcome(asked, found)

@@ -174,6 +174,7 @@ class Exchange:
 
     async def _settle(self, batch: Batch, outcomes: dict[str, Outcome], files: Iterable[str]) -> None:
         results = [file for file in (batch.file, *files) if file]
+        self._responses.sync()  # what follows is, and their only other copy is deleted
         self._store.collected(batch.id, outcomes, self._run, results)
         self._settled(batch, outcomes)
         await self._clean_up(batch, results)
