@@ -55,8 +55,8 @@ def _apart(left: Sequence[Column], right: Sequence[Column], band: Band, x: float
     rows = [set().union(*(c.lines for c in side)) for side in (left, right)]
     alone = len(rows[0] ^ rows[1])
     ends = [sum(abs(r.x1 - x) < 40 for r in level), sum(abs(r.x0 - x) < 40 for r in level)]
-    mirrored = sum(c.numeric for c in left) == sum(c.numeric for c in right[1:])
-    return alone >= 0.25 * len(rows[0] | rows[1]) or min(ends) >= 2 or (mirrored and len(left) == len(right))
+    names = [{p.text for line in band.header for p in line.pieces if (p.x0 < x) == first} for first in (True, False)]
+    return alone >= 0.25 * len(rows[0] | rows[1]) or min(ends) >= 2 or bool(names[0] & names[1])
 
 
 def _tail(band: Band) -> int:

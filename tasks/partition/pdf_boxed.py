@@ -8,19 +8,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from tasks.partition.page import Word
+from tasks.partition.page import Shape, Word
 from tasks.partition.pdf_cells import Cell, Table, cell_text
 from tasks.partition.pdf_lines import BLANK, FIGURE, Line, Piece, lines_of
+from tasks.partition.pdf_looks import is_bars, is_drawn_over
 from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
 from tasks.partition.pdf_ruled import Grid
 
-_LEAST_FILLED = 0.2  # of the cells; the squares of a chart's grid are empty
+_LEAST_FILLED = 0.34  # of the cells; the squares of a chart's grid are empty
 _MOST_WORDS = 60  # per filled cell on average: more is a page in frames
 
 _Place = tuple[int, int, int, int]
 
 
-def boxed(grid: Grid, words: Sequence[Word]) -> Table | None:
+def boxed(grid: Grid, words: Sequence[Word], shapes: Sequence[Shape]) -> Table | None:
     """The table of a grid."""
     inside = [
         w for w in words if grid.xs[0] - 2 <= _x(w) <= grid.xs[-1] + 2 and grid.ys[0] - 2 <= _y(w) <= grid.ys[-1] + 2
@@ -31,7 +32,7 @@ def boxed(grid: Grid, words: Sequence[Word]) -> Table | None:
     for word in inside:
         held[owner[_at(grid.ys, _y(word)), _at(grid.xs, _x(word))]].append(word)
     lines = {cell: lines_of(found) for cell, found in held.items() if found}
-    if not _is_table(grid, lines):
+    if not _is_table(grid, lines, shapes) or _goes_on_outside(grid, words):
         return None
     return _table(grid, lines)
 
@@ -48,16 +49,59 @@ def _at(edges: Sequence[float], value: float) -> int:
     return max(0, min(sum(edge <= value for edge in edges) - 1, len(edges) - 2))
 
 
-def _is_table(grid: Grid, lines: dict[_Place, list[Line]]) -> bool:
+def _is_table(grid: Grid, lines: dict[_Place, list[Line]], shapes: Sequence[Shape]) -> bool:
+    whole = (0, 0, len(grid.ys) - 1, len(grid.xs) - 1)
     filled = [cell for cell, found in lines.items() if found]
-    if len({c[1] for c in filled}) < 2 or len({c[0] for c in filled}) < 2 and not _stacked(lines):
+    if len({c[1] for c in filled}) < 2 or (len({c[0] for c in filled}) < 2 and not _stacked(lines)):
         return False
     words = sum(len(p.words) for found in lines.values() for line in found for p in line.pieces)
-    if len(filled) < max(3, _LEAST_FILLED * len(grid.cells)) or words > _MOST_WORDS * len(filled):
+    box = (grid.xs[0], grid.ys[0], grid.xs[-1], grid.ys[-1])
+    sparse = len(filled) < max(3, _LEAST_FILLED * len(grid.cells))
+    if sparse and (is_drawn_over(box, shapes) or not _is_blank_form(grid, filled)):
+        return False
+    units = (len(grid.xs) - 1) * (len(grid.ys) - 1)
+    if units >= 24 and len(grid.cells) < 0.4 * units:
+        return False  # lines that run anywhere, as on a plan
+    if is_bars(box, shapes):
+        return False
+    if len(grid.cells) >= 6 and any(_area(grid, cell) > 0.55 * _area(grid, whole) for cell in lines):
+        return False  # a drawing in a frame
+    if words > _MOST_WORDS * len(filled) or _crossed(grid, lines) > 0.12 * words:
         return False
     with_figures = [line for found in lines.values() for line in found if _figures(line)]
     several = sum(_figures(line) > 1 for line in with_figures)
     return several <= 0.25 * len(with_figures)  # else the frames are around columns, not around cells
+
+
+def _goes_on_outside(grid: Grid, words: Sequence[Word]) -> bool:
+    """Whether words run into the frame from its left in most rows: frames of links, not of cells."""
+    beside = [
+        _y(w) for w in words if -1 < grid.xs[0] - w.x1 < 0.8 * w.size and grid.ys[0] < _y(w) < grid.ys[-1]
+    ]  # fmt: skip
+    rows = {_at(grid.ys, y) for y in beside}
+    return len(rows) >= 0.5 * (len(grid.ys) - 1)
+
+
+def _area(grid: Grid, place: _Place) -> float:
+    r, c, height, width = place
+    return (grid.ys[r + height] - grid.ys[r]) * (grid.xs[c + width] - grid.xs[c])
+
+
+def _is_blank_form(grid: Grid, filled: Sequence[_Place]) -> bool:
+    """A table to be filled in: its first row or its first column is."""
+    first = [[c for c in grid.cells if c[k] == 0] for k in (0, 1)]
+    return len(filled) >= 4 and any(len(row) >= 3 and sum(c in filled for c in row) >= 0.7 * len(row) for row in first)
+
+
+def _crossed(grid: Grid, lines: dict[_Place, list[Line]]) -> int:
+    """How many words lie across the walls of their cells: they are on a drawing, not in a table."""
+    return sum(
+        word.x0 < grid.xs[c] - 3 or word.x1 > grid.xs[c + width] + 3
+        for (_, c, _, width), found in lines.items()
+        for line in found
+        for piece in line.pieces
+        for word in piece.words
+    )
 
 
 def _figures(line: Line) -> int:
@@ -97,7 +141,7 @@ def _table(grid: Grid, lines: dict[_Place, list[Line]]) -> Table:
             text = _text(lines.get(place, []))
             cells.append(Cell(start[r], first, start[r + height] - start[r], span, text, box))
     box = (grid.xs[0], grid.ys[0], grid.xs[-1], grid.ys[-1])
-    edges = tuple(round(grid.xs[c], 1) for c in kept_columns) + (round(grid.xs[-1], 1),)
+    edges = tuple(round(x, 1) for x in (*(grid.xs[c] for c in kept_columns), grid.xs[-1]))
     head = _header_rows(cells, {cell: lines.get(cell, []) for cell in grid.cells}, total)
     return Table(box, tuple(sorted(cells, key=lambda c: (c.row, c.column))), "", "ruled", head, edges)
 
@@ -145,7 +189,10 @@ def _header_rows(cells: Sequence[Cell], lines: dict[_Place, list[Line]], rows: i
         cell.row for cell in cells
         if cell.column > 0 and any(p.kind in (FIGURE, BLANK) for line in _lines_in(cell, lines) for p in line.pieces)
     }  # fmt: skip
+    names = {cell.row for cell in cells if cell.text and cell.column > 0}
     first = min(numbers, default=0)
+    sections = [r for r in range(1, first) if r not in names]  # a label alone begins the body
+    first = min(sections, default=first) if 0 in names else first
     count = first if 0 < first <= 5 else 0 if first == 0 and numbers else 1
     reach = max((c.row + c.row_span for c in cells if c.row < count), default=count)
     return min(max(count, reach if reach <= count + 2 else count), max(0, rows - 1))

@@ -16,6 +16,7 @@ from tasks.partition.pdf_lines import TEXT, Line, Piece, lines_of
 
 _STEP = 3.0
 _LEAST_LINES = 5
+_MOST_TRIED = 80
 _FULL = 0.72  # of the column's width; the lines of a paragraph are that long
 _STRIPE = 60.0  # points: lower shapes across a gutter are stripes of a table
 
@@ -56,7 +57,13 @@ def _gutter(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
     cuts = _cuts(lines, xs, rules, shapes)
     best: tuple[float, int, int, int] | None = None
     known: dict[tuple[int, int, int], float] = {}
-    for k, x in enumerate(xs.tolist()):
+    free = (~blocked).sum(axis=0)
+    seen: set[bytes] = set()
+    for k in sorted(range(len(xs)), key=lambda k: -int(free[k]))[:_MOST_TRIED]:
+        x, pattern = float(xs[k]), blocked[:, k].tobytes() + cuts[:, k].tobytes()
+        if free[k] < _LEAST_LINES or pattern in seen:  # another x in the same gap
+            continue
+        seen.add(pattern)
         for first, last in _runs(~blocked[:, k], cuts[:, k]):
             worth = _worth(lines[first : last + 1], x, known, first)
             if worth and (best is None or worth > best[0]):
@@ -64,9 +71,23 @@ def _gutter(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
     if best is None:
         return None
     worth, k, first, last = best
-    same = [j for j in range(k, len(xs)) if not blocked[first : last + 1, j].any()]
-    width = next((n for n, j in enumerate(same) if j != k + n), len(same))
-    return first, last, float(xs[k + width // 2])
+    while first < last and _is_row(lines[first], float(xs[k])):  # a table over both columns
+        first += 1
+    while last > first and _is_row(lines[last], float(xs[k])):
+        last -= 1
+    open_at: list[bool] = (~np.asarray(blocked[first : last + 1].any(axis=0))).tolist()
+    low_k = high_k = k
+    while low_k > 0 and open_at[low_k - 1]:
+        low_k -= 1
+    while high_k + 1 < len(xs) and open_at[high_k + 1]:
+        high_k += 1
+    return first, last, float(xs[(low_k + high_k) // 2])
+
+
+def _is_row(line: Line, x: float) -> bool:
+    """Whether a line has several short cells on both sides of a gutter."""
+    pieces = line.pieces
+    return len(pieces) >= 3 and pieces[0].x1 <= x <= pieces[-1].x0 and all(len(p.words) < 4 for p in pieces)
 
 
 def _cuts(lines: Sequence[Line], xs: npt.NDArray[np.float64], rules: Sequence[Rule],

@@ -64,7 +64,7 @@ def rows_of(lines: Sequence[BodyLine], bands: Sequence[float], right: float) -> 
         else:
             groups.append([i])
     enough = len(edges) >= 2 and len(edges) + 1 >= 0.4 * len(lines)
-    pitch = _row_pitch(lines)
+    pitch = row_pitch(lines)
     rows: list[list[int]] = []
     for group in groups:
         if enough and len(group) > 1 and _one_row([lines[i] for i in group]):
@@ -86,7 +86,7 @@ def _sections(lines: Sequence[BodyLine]) -> bool:
     return any(a.text.endswith((":", "：")) or a.bold != b.bold for a, b in itertools.pairwise(labels))
 
 
-def _row_pitch(lines: Sequence[BodyLine]) -> float:
+def row_pitch(lines: Sequence[BodyLine]) -> float:
     """The usual distance of rows that follow one another."""
     steps = [b.middle - a.middle for a, b in itertools.pairwise(lines) if a.values and b.values]
     return statistics.median_low(steps) if len(steps) >= 2 else 0.0
@@ -140,7 +140,7 @@ def _by_links(lines: Sequence[BodyLine], group: Sequence[int], pitch: float, rig
 
 
 def _cut(lines: Sequence[BodyLine], row: list[int]) -> list[list[int]]:
-    """A row in parts with one line of values each: the others go to the nearer, or to the one that they read on from."""
+    """A row in parts with one line of values each: other lines go to the nearer, or where they read on."""
     holders = [k for k, i in enumerate(row) if lines[i].figures or (lines[i].values and lines[i].label is not None)]
     if len(holders) < 2:
         return [row]

@@ -8,32 +8,35 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from tasks.partition.page import Rule
+from tasks.partition.page import Rule, Shape
 from tasks.partition.pdf_bands import Band
 from tasks.partition.pdf_cells import Box, Cell, Table, cell_text
 from tasks.partition.pdf_columns import Column, boundaries, columns_of
 from tasks.partition.pdf_header import HeaderCell, cells_of, header_rows
-from tasks.partition.pdf_judge import is_table
+from tasks.partition.pdf_judge import Drawn, is_table
 from tasks.partition.pdf_lines import BLANK, FIGURE, TEXT, Line, Piece, piece_of
-from tasks.partition.pdf_rows import BodyLine, Placed, rows_of
+from tasks.partition.pdf_looks import is_chart
+from tasks.partition.pdf_rows import BodyLine, Placed, row_pitch, rows_of
 
 _ACROSS = 0.7  # of the table's width: a rule that long parts rows
 
 
-def table_of(band: Band, rules: Sequence[Rule], stripes: Sequence[Box]) -> Table | None:
+def table_of(band: Band, rules: Sequence[Rule], shapes: Sequence[Shape], stripes: Sequence[Box]) -> Table | None:
     """The table that a band is."""
     body = [line for line in band.body if len(line.pieces) > 1]
     columns = columns_of(body, band.header)
     x0, x1 = columns[0].x0, columns[-1].x1
     top, bottom = band.lines[band.start].y0, band.lines[band.stop - 1].y1
     bounds = _bounds(rules, stripes, (x0, top, x1, bottom))
-    level = [r for r in rules if r.y0 == r.y1 and x0 - 9 < r.x0 < x1 and top - 3 < r.y0 < bottom + 3]
-    if not is_table(band.header, band.body, columns, len(bounds) >= 2, len(level) + len(bounds) >= 2):
+    level = sum(r.y0 == r.y1 and x0 - 9 < r.x0 < x1 and top - 3 < r.y0 < bottom + 3 for r in rules)
+    if not is_table(band.header, band.body, columns, Drawn(len(bounds), level + len(bounds))):
         return None
-    _settle_header(band, columns, bounds)
+    if is_chart((x0, top, x1, bottom), shapes, columns):
+        return None
+    _settle_header(band, columns, bounds, rules)
     lines = [BodyLine(line, _placed(line, columns)) for line in band.body]
     right = max((p.x1 for line in lines if (p := line.label) is not None and line.values), default=columns[0].x1)
-    lines += _tail(band, lines, columns, max(right, columns[0].x1))
+    lines += _tail(band, lines, columns, max(right, columns[0].x1), bounds)
     groups = rows_of(lines, [y for y in bounds if lines[0].line.y0 < y < lines[-1].line.y1], max(right, columns[0].x1))
     head = [cells_of(row) for row in header_rows(band.header, columns, [r for r in rules if x0 - 9 < r.x0 < x1])]
     cells = [_header_cell(r, cell) for r, row in enumerate(head) for cell in row]
@@ -70,7 +73,7 @@ def _bounds(rules: Sequence[Rule], stripes: Sequence[Box], box: Box) -> list[flo
     return [y for i, y in enumerate(found) if not i or y - found[i - 1] > 3]
 
 
-def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float]) -> None:
+def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float], rules: Sequence[Rule]) -> None:
     """Header lines are those down to the last that names a column other than the first; above, what they need."""
     if band.first == band.start:
         _header_of_words(band, bounds)
@@ -92,15 +95,16 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
             break
         first = i
     names = [i for i in names if i >= first]
-    while first < names[-1] and _is_title(band.lines[first], columns):
+    top = band.lines[first]
+    framed = any(top.y0 - 0.9 * top.size < y <= top.y0 + 1 for y in bounds)
+    while not framed and first < names[-1] and _is_title(band.lines[first], columns, rules):
         first = next(i for i in names if i > first)
     top = band.lines[first]
-    for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else stands under a rule over the whole width
+    for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else a rule across closes in
         line = band.lines[i]
         if (
             len(line.pieces) > 1
-            or line.pieces[0].wordy
-            and line.x1 > columns[1].x0
+            or (line.pieces[0].wordy and line.x1 > columns[1].x0)
             or top.y0 - line.y1 > 0.5 * line.size
         ):
             break
@@ -115,11 +119,16 @@ def _is_wide_title(line: Line, columns: Sequence[Column]) -> bool:
     return line.pieces[0].bold or line.x1 > columns[1].x0
 
 
-def _is_title(line: Line, columns: Sequence[Column]) -> bool:
+def _is_title(line: Line, columns: Sequence[Column], rules: Sequence[Rule]) -> bool:
     """Whether a line is centred over the whole table, not over its values."""
     piece = line.pieces[0]
     middle, whole = (piece.x0 + piece.x1) / 2, (columns[0].x0 + columns[-1].x1) / 2
     values = (columns[1].x0 + columns[-1].x1) / 2
+    if any(
+        r.y0 == r.y1 and r.x0 > columns[0].x1 - 2 and r.x0 < middle < r.x1 and abs(r.y0 - line.y1) < 0.8 * line.size
+        for r in rules
+    ):
+        return False  # a rule says what it is the name of
     reaches = piece.x0 < columns[0].x1 and piece.x1 > columns[1].x0
     return (
         len(line.pieces) == 1
@@ -193,15 +202,26 @@ def _gap(piece: Piece, column: Column) -> float:
     return max(column.x0 - piece.x1, piece.x0 - column.x1)
 
 
-def _tail(band: Band, lines: Sequence[BodyLine], columns: Sequence[Column], right: float) -> list[BodyLine]:
-    """Lines below the last row that go on with it."""
+def _tail(
+    band: Band, lines: Sequence[BodyLine], columns: Sequence[Column], right: float, bounds: Sequence[float]
+) -> list[BodyLine]:
+    """Lines below the last row that go on with it, or that a rule across the table closes in."""
     tail: list[BodyLine] = []
+    pitch = row_pitch(lines)
     for line in band.lines[band.stop : band.stop + 4]:
         placed = BodyLine(line, _placed(line, columns))
-        if len(line.pieces) > 1 or line.pieces[0].wordy and line.x1 > columns[-1].x1 + 3:
+        if len(line.pieces) > 1 or (line.pieces[0].wordy and line.x1 > columns[-1].x1 + 3):
             break
-        known = [*lines, *tail, placed]
-        if line.x0 < columns[0].x0 - 2 or len(rows_of(known, [], right)[-1]) < 2:
+        above = [*lines, *tail][-1]
+        closed = any(line.y1 - 2 < y < line.y1 + 0.6 * line.size for y in bounds)
+        closed = closed and line.y0 - above.line.y1 < 0.9 * line.size and len(bounds) > 2
+        goes_on = len(rows_of([*lines, *tail, placed], [], right)[-1]) > 1
+        piece = line.pieces[0]
+        heads = (piece.bold or piece.text.endswith(":")) and piece.x1 < columns[1].x0
+        heads = (
+            heads and placed.middle - above.middle < 1.1 * pitch and len(lines) > 5
+        )  # a section cut by the page's end
+        if line.x0 < columns[0].x0 - 2 or not (goes_on or closed or heads):
             break
         tail.append(placed)
     return tail
