@@ -49,6 +49,7 @@ quarantine_app = App(name="quarantine", help="Documents that could not be proces
 app.command(quarantine_app)
 # Loaded when they are asked for.
 app.command("flows.classify_cli:classify", name="classify", help="Say which of several labels fits a file.")
+app.command("flows.inspect_cli:inspect", name="inspect", help="Show what is found in one document, page by page.")
 app.command("flows.models_cli:models_app", name="models", help="What models are installed, and getting what is not.")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
 from benchmarks.pdf_figures.pen import BLACK, GREY, PALETTE, Box, Pen, Point
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun")
 _NAMES = ("North", "South", "East", "West", "Harbour", "Railway", "Bridges", "Canals", "Ferries")
 
 
@@ -125,7 +127,7 @@ def network(pen: Pen, box: Box) -> None:
         (pen.rng.uniform(box[0] + 15, box[2] - 15), pen.rng.uniform(box[1] + 15, box[3] - 15))
         for _ in range(pen.rng.randint(6, 14))
     ]
-    for a, b in zip(nodes, nodes[1:], strict=False):
+    for a, b in itertools.pairwise(nodes):
         pen.line(a, b, GREY)
         pen.line(a, pen.rng.choice(nodes), GREY)
     for i, node in enumerate(nodes):
@@ -174,7 +176,7 @@ def schedule(pen: Pen, box: Box) -> None:
     step = (box[3] - box[1] - 14) / rows
     for month in range(6):
         x = left + (month + 0.5) * (box[2] - left) / 6
-        pen.text(x, box[1] + 8, "Jan Feb Mar Apr May Jun".split()[month], 7, align="middle")
+        pen.text(x, box[1] + 8, _MONTHS[month], 7, align="middle")
         edge = left + month * (box[2] - left) / 6
         pen.line((edge, box[1] + 12), (edge, box[3]), GREY, 0.4)
     for row in range(rows):

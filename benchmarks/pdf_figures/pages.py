@@ -24,10 +24,11 @@ KINDS = {
     **dict.fromkeys(MIXED, "mixed"),
 }
 _LETTER, _SLIDE = (612.0, 792.0), (720.0, 405.0)
-_WORDS = (
+_TEXT = (
     "the harbour was deepened in order that larger ships could enter it since then traffic has doubled and port "
     "authority expects more of them next year when both bridges will be open to trains from inland"
-).split()
+)
+_WORDS = _TEXT.split()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

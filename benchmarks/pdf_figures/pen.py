@@ -50,7 +50,9 @@ class Pen:
     def covers(self, *points: Point) -> None:
         self._points += points
 
-    def text(self, x: float, y: float, text: str, size: float = 8, font: str = "Helvetica", align: str = "left") -> None:
+    def text(
+        self, x: float, y: float, text: str, size: float = 8, font: str = "Helvetica", align: str = "left"
+    ) -> None:
         """A line whose baseline is at y."""
         width = stringWidth(text, font, size)
         x0 = x - {"left": 0.0, "middle": width / 2, "right": width}[align]

@@ -59,7 +59,7 @@ class Score:
 
 
 def score(path: Path, gold: list[Page], lake: Path, least: float = _ENOUGH) -> Score:
-    """Find the figures of a generated file. The tables' boxes are given, as the table finder is not what is measured."""
+    """Find the figures of a generated file. The tables' boxes are given: the table finder is not what is measured."""
     result = Score(collections.defaultdict(Tally))
     context = PartContext(LocalStorage(lake), PartitionSettings(), Limits(), "application/pdf", ocr=False)
     with pypdfium2.PdfDocument(path) as document:
@@ -98,5 +98,3 @@ def _compare(number: int, page: Page, found: list[tuple[Box, str]], result: Scor
         if f not in matched.values():
             result.wrong[page.decoration or "beside figures"] += 1
             result.extras.append((number, box))
-
-

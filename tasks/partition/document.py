@@ -102,7 +102,8 @@ def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_typ
 
 def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) -> StageOutput:
     """The final rows and what is known of the document besides them."""
-    final = finish(rows, hints, info.pages)
+    known = collections.Counter(info.counts)
+    final = finish(rows, hints, info.pages, known)
     characters = sum(len(row.text) for row in final)
     blank = info.counts.get("pages_blank", 0)
     if not final and not (info.pages and blank == info.pages):
@@ -110,7 +111,7 @@ def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) 
     if not final:
         raise DocumentError("no_text", f"all of its {info.pages} pages are blank", "nothing to index")
     counts = collections.Counter(row.category for row in final)
-    counts.update({name: n for name, n in info.counts.items() if n})
+    counts.update({name: n for name, n in known.items() if n})
     output = StageInfo(
         title=_title(info.title) or document_title(final),
         pages=info.pages,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from tasks.partition.continued import with_tables
 from tasks.partition.hints import Hint
+from tasks.partition.tally import What, drop_kept
 from tasks.rows import ElementRow
 
 _LEVELS = 4
@@ -20,13 +21,17 @@ _MIN_STEP = 0.2  # points above body text that make a heading
 _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
 _PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
+_PICTURES: dict[str, What] = {"Image": "pictures", "Figure": "figures"}
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
 
-def finish(rows: Sequence[ElementRow], hints: Sequence[Hint], pages: int) -> list[ElementRow]:
-    """The document's rows: equal input gives equal output, whatever parts it came in."""
-    final = _drop_repeated_pictures(rows, pages)
+def finish(
+    rows: Sequence[ElementRow], hints: Sequence[Hint], pages: int, counts: collections.Counter[str] | None = None
+) -> list[ElementRow]:
+    """The document's rows: equal input gives equal output, whatever parts it came in. `counts` of kept pictures are
+    brought up to date."""
+    final = _drop_repeated_pictures(rows, pages, collections.Counter() if counts is None else counts)
     if hints:
         by_row = {id(row): hint for row, hint in zip(rows, hints, strict=True)}
         known = [by_row[id(row)] for row in final]
@@ -47,7 +52,9 @@ def document_title(rows: Sequence[ElementRow]) -> str:
     return next((row.text.replace("\n", " ")[:200] for row in titles if (row.level or 0) == best), "")
 
 
-def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[ElementRow]:
+def _drop_repeated_pictures(
+    rows: Sequence[ElementRow], pages: int, counts: collections.Counter[str]
+) -> list[ElementRow]:
     """A logo on every page is one picture: the first is kept where it is on three pages or more."""
     if pages < _REPEATED_ON:
         return list(rows)
@@ -57,8 +64,9 @@ def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[Elem
             on[row.media].add(row.page)
     kept, seen = [], set()
     for row in rows:
-        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category == "Image":
+        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category in _PICTURES:
             if row.media in seen:
+                drop_kept(counts, _PICTURES[row.category], "repeated")
                 continue
             seen.add(row.media)
         kept.append(row)

@@ -22,6 +22,7 @@ from tasks.partition.pdf_page import Rows, read_page, text_page
 from tasks.partition.pdf_pictures import embedded
 from tasks.partition.pdf_render import has_ink, jpeg, render
 from tasks.partition.pdf_text import PageText, page_text
+from tasks.partition.tally import keep
 from tasks.rows import Box, ElementRow
 
 _SCAN_COVERAGE = 0.5
@@ -111,8 +112,7 @@ def _scanned(page: pypdfium2.PdfPage, text: PageText, number: int, context: Part
         context.warn(f"page {number}: no usable text layer, and OCR is off")
         if text.spans:  # better than nothing, and said
             return text_page(page, text, number, context)
-    context.counts["pictures_found"] += 1
-    context.counts["pictures_kept"] += 1
+    keep(context.counts, "pictures")
     media = context.blob(jpeg(picture), "image/jpeg")
     box = Box.of(number, 0, 0, 1, 1)
     whole = ElementRow(

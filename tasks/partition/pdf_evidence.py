@@ -10,7 +10,7 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
-from tasks.partition.boxes import Box, area, center_in, common, grown, iou, within
+from tasks.partition.boxes import Box, area, center_in, common, groups, grown, iou, union, within
 from tasks.partition.page import Rule, Shape
 from tasks.partition.pdf_labels import box_of
 from tasks.partition.pdf_scene import is_boxy, shape_box
@@ -21,6 +21,10 @@ _MANY_MARKS = 6
 _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
 _LABEL = 24  # characters
+_MAX_TRACED = 1000
+_WHITE = 225  # of 255
+_TALK = 6  # pieces of text for each bar: more is a form, or a page of text
+_PALE = 180  # of 255: the least of red, green and blue in the fills of tables
 _EVEN = 1.5  # points
 
 
@@ -32,15 +36,20 @@ def why_figure(
     box: Box,
     page_area: float,
 ) -> str:
-    """What makes a group a figure, given the text on it and what may be the names of its bars: bars, diagram, curves, marks, outline, axes, or words that are no text but outlines;
-    empty where nothing does."""
+    """What makes a group a figure, given the text on it and what may be the names of its bars.
+
+    Bars, diagram, curves, marks, outline, axes, or words that are no text but outlines; empty where nothing does.
+    """
     written = [shape for shape in shapes if _is_line_of_text(shape)]
     if written and len(written) >= 0.3 * len(shapes):
         area_of_words = sum(area(box_of(span)) for span in spans)
         return "" if area_of_words > 0.3 * sum(area(shape_box(shape)) for shape in written) else "lettering"
     free = [shape for shape in shapes if is_free(shape) and not _is_line_of_text(shape)]
-    solid = [shape_box(s) for s in shapes if is_boxy(s) and s.filled and not _says(shape_box(s), spans)]
-    if _bars(solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]):
+    inked = [s for s in shapes if is_boxy(s) and s.filled and (s.color is None or min(s.color) < _WHITE)]
+    solid = [shape_box(s) for s in inked if not _says(shape_box(s), spans)]  # white ones are fields of a form
+    if len(spans) <= _TALK * len(solid) and _bars(
+        solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]
+    ):
         return "bars"
     if _diagram(shapes, rules, spans, free):
         return "diagram"
@@ -59,6 +68,54 @@ def why_figure(
     return ""
 
 
+def plots(shapes: Sequence[Shape], spans: Sequence[Span], size: tuple[float, float]) -> list[Box]:
+    """Where curves or maps are drawn that no words fill: what is written there is in no table."""
+    traced = [shape_box(s) for s in shapes if _is_traced(s)]
+    traced = [box for box in traced if area(box) < 0.5 * size[0] * size[1]]
+    bare = [box for box in traced if sum(center_in(box_of(s), box) and len(s.text) > _LABEL for s in spans) < 3]
+    found = [union(bare[i] for i in members) for members in groups(bare[:_MAX_TRACED], 6.0)]
+    return [box for box in found if min(box[2] - box[0], box[3] - box[1]) >= 20]
+
+
+def are_bars(table: Box, shapes: Sequence[Shape], spans: Sequence[Span]) -> bool:
+    """Whether what was taken for a table is bars, on which numbers at most stand, and their names.
+
+    Fills of cells are pale and end where others of their column do; bars are strong and end where their value is.
+    """
+    strong = [s for s in shapes if s.filled and s.color is not None and min(s.color) < _PALE]
+    if not strong:
+        return False
+    held = [s for s in spans if center_in(box_of(s), grown(table, 2.0))]
+    many = [s for s in strong if _is_many_bars(s) and area(common(shape_box(s), table)) >= 0.2 * area(table)]
+    if any(not _is_filled_with_words(s, held) for s in many):
+        return True
+    told = [box_of(s) for s in held if any(map(str.isalpha, s.text))]
+    inside = [shape_box(s) for s in strong if is_boxy(s) and within(shape_box(s), grown(table, 4.0)) > 0.7]
+    bare = [b for b in inside if min(b[2] - b[0], b[3] - b[1]) >= 4 and not any(center_in(word, b) for word in told)]
+    if len(bare) < 4 or len(bare) < 0.7 * len(inside):
+        return False
+    ends = [(round(b[2] / _EVEN), round(b[1] / _EVEN)) for b in bare]
+    alone = max(sum(count == 1 for count in collections.Counter(end[axis] for end in ends).values()) for axis in (0, 1))
+    return alone >= 0.5 * len(bare) and _bars(bare, told)
+
+
+def _is_traced(shape: Shape) -> bool:
+    long = max(shape.x1 - shape.x0, shape.y1 - shape.y0) >= 48
+    return long and shape.segments >= 5 and not shape.level and is_free(shape) and not _is_line_of_text(shape)
+
+
+def _is_many_bars(shape: Shape) -> bool:
+    """Whether a shape is rectangles in one path."""
+    return shape.level and not shape.curved and shape.segments >= 15 and shape.y1 - shape.y0 >= 48
+
+
+def _is_filled_with_words(shape: Shape, spans: Sequence[Span]) -> bool:
+    """Whether a filled shape is the ground of text: more than here and there a word stands on it."""
+    on = [span for span in spans if center_in(box_of(span), shape_box(shape))]
+    words = sum(any(map(str.isalpha, span.text)) for span in on)
+    return shape.filled and words > 0.15 * len(on)
+
+
 def is_free(shape: Shape) -> bool:
     """Whether a shape is no rectangle."""
     return not is_boxy(shape)
@@ -67,8 +124,12 @@ def is_free(shape: Shape) -> bool:
 def _is_line_of_text(shape: Shape) -> bool:
     """Whether a shape is words drawn as outlines: flat, long, and full of curves."""
     width, height = shape.x1 - shape.x0, shape.y1 - shape.y0
-    return shape.filled and shape.curved and 3 <= height <= 40 and width >= 2 * height and (
-        shape.segments >= 25 * width / height
+    return (
+        shape.filled
+        and shape.curved
+        and 3 <= height <= 40
+        and width >= 2 * height
+        and (shape.segments >= 25 * width / height)
     )
 
 
@@ -173,7 +234,7 @@ def _abuts(a: Box, b: Box) -> bool:
 
 
 def _links(line: Box, nodes: Sequence[Box]) -> bool:
-    """Whether a line leads from one node to another: it touches two, lies outside of both, and leaves from their edge."""
+    """Whether a line leads from one node to another: it touches two, lies outside of both, leaves from their edge."""
     near = [node for node in nodes if _touches(line, node)]
     if len(near) < 2 or any(within(line, grown(node, 1.0)) >= 0.5 for node in near):
         return False
@@ -210,6 +271,4 @@ def _axes(rules: Sequence[Rule]) -> bool:
     """A horizontal and an upright rule that meet, both long."""
     level = [r for r in rules if r.y0 == r.y1 and r.x1 - r.x0 >= 30]
     upright = [r for r in rules if r.y0 != r.y1 and r.y1 - r.y0 >= 30]
-    return any(
-        h.x0 - 3 <= v.x0 <= h.x1 + 3 and v.y0 - 3 <= h.y0 <= v.y1 + 3 for h in level[:50] for v in upright[:50]
-    )
+    return any(h.x0 - 3 <= v.x0 <= h.x1 + 3 and v.y0 - 3 <= h.y0 <= v.y1 + 3 for h in level[:50] for v in upright[:50])

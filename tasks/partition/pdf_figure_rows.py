@@ -8,23 +8,31 @@ the figure's text and are claimed, so that the page's text does not hold them tw
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 
 import pypdfium2
+from PIL import Image
 
+from tasks.partition import ocr
 from tasks.partition.boxes import Box, center_in
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
+from tasks.partition.layout import blocks
 from tasks.partition.page import Drawings
-from tasks.partition.pdf_choice import choose, drop
-from tasks.partition.pdf_figures import Figure, find_figures
+from tasks.partition.pdf_choice import choose
+from tasks.partition.pdf_figures import Figure, find_figures, whole_page
 from tasks.partition.pdf_labels import box_of
 from tasks.partition.pdf_pictures import Embedded, embedded, encode
 from tasks.partition.pdf_render import jpeg, png, region
 from tasks.partition.pdf_text import PageText
 from tasks.partition.spans import Span
+from tasks.partition.tally import What, drop, keep
 from tasks.rows import Box as RowBox
 from tasks.rows import ElementRow
+
+_MARK = 16  # characters
+_OUTLINED = ("lettering", "page")  # figures whose words are in no text layer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,34 +54,37 @@ def page_figures(
 ) -> list[PageFigure]:
     """The figures of a page. Nothing that is found is lost without being counted, by its reason."""
     pictures = embedded(page, text.view)
-    choice = choose(pictures.images, page, text.view, context)
+    choice = choose(pictures.images, [box_of(s) for s in text.spans], page, text.view, context)
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
     figures += [Figure(image.box, "raster", "", image, "behind") for image in choice.behind]
+    if (page_figure := whole_page(figures, drawings, text.spans, text.view.size)) is not None:
+        figures = [*(figure for figure in figures if figure.image is not None), page_figure]
     rows: list[PageFigure] = []
     seen: set[str] = set()
     for figure in figures:
         encoded = _encoded(figure, page, text, context)
-        found = "pictures" if figure.image is not None else "figures"
+        what: What = "pictures" if figure.image is not None else "figures"
         if encoded is None:
-            context.counts[f"{found}_found"] += 1
-            context.counts[f"{found}_dropped_unreadable"] += 1
+            drop(context.counts, what, "unreadable")
             context.warn(f"page {number}: a picture could not be decoded")
             continue
+        told = _read(encoded[0], context) if figure.why in _OUTLINED and context.ocr else ""
         media = context.blob(*encoded)
         if media in seen and not figure.caption:
-            drop(context, "duplicate")
+            drop(context.counts, what, "duplicate")
             continue
         seen.add(media)
-        context.counts[f"{found}_found"] += 1
-        context.counts[f"{found}_kept"] += 1
-        rows.append(_row(figure, number, text, media, encoded[1]))
+        keep(context.counts, what)
+        row = _row(figure, number, text, media, encoded[1])
+        if told:
+            words = "\n".join(part for part in (row.row.text, told) if part)
+            row = dataclasses.replace(row, row=dataclasses.replace(row.row, text=words, origin="ocr"))
+        rows.append(row)
     return rows
 
 
-def _encoded(
-    figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext
-) -> tuple[bytes, str] | None:
+def _encoded(figure: Figure, page: pypdfium2.PdfPage, text: PageText, context: PartContext) -> tuple[bytes, str] | None:
     dpi, most = context.settings.figure_dpi, context.settings.figure_pixels
     try:
         if figure.image is not None:
@@ -85,12 +96,26 @@ def _encoded(
 
 
 def _row(figure: Figure, number: int, text: PageText, media: str, media_type: str) -> PageFigure:
-    claimed = () if figure.image is not None else tuple(s for s in text.spans if center_in(box_of(s), figure.box))
+    claimed = tuple(s for s in text.spans if _is_of(s, figure))
     category = "Image" if figure.image is not None else "Figure"
     words = "\n".join(part for part in (clean(figure.caption), clean(in_reading_order(claimed))) if part)
     boxes = (page_box(number, figure.box, text.view.size, text.turned),)
     row = ElementRow(0, category, words, number, boxes, media=media, media_type=media_type)
     return PageFigure(figure.box, row, claimed)
+
+
+def _is_of(span: Span, figure: Figure) -> bool:
+    """Whether a span is a figure's own text. On photographs that is only a label: what is longer is set over them."""
+    if figure.image is not None or not center_in(box_of(span), figure.box):
+        return False
+    return not figure.photographs or (len(span.text) <= _MARK and span.text.count(" ") < 2)
+
+
+def _read(data: bytes, context: PartContext) -> str:
+    """The words of a picture that is nothing but words: drawn as outlines, they are in no text layer."""
+    context.counts["words_ocr"] += 1
+    with Image.open(io.BytesIO(data)) as picture:
+        return clean("\n".join(block.text for block in blocks(ocr.read(picture))))
 
 
 def in_reading_order(spans: Sequence[Span]) -> str:

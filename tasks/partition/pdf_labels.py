@@ -22,8 +22,9 @@ SOURCE = re.compile(r"(?i:sources?|notes?|credits?|资料来源|數據來源|数
 _PROSE_WORDS, _PROSE_CHARACTERS = 7, 36
 _WIDE_PROSE = 18  # characters of a script without blanks
 _COLUMN_LINES = 4
+_HEADLINES = 5
 _MAX_CAPTION_LINES = 8
-_REACH = 0.05  # of the page's height between a figure and its caption
+_REACH = 0.1  # of the page's height between a figure and its caption
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,13 +65,14 @@ def lettering(spans: Sequence[Span], size: tuple[float, float]) -> Lettering:
     )
 
 
-def assign(captions: Sequence[Caption], figures: Sequence[Box], size: tuple[float, float]) -> list[str]:
+def assign(text: Lettering, figures: Sequence[Box], size: tuple[float, float]) -> list[str]:
     """The caption of each figure, empty where it has none: the nearest below or above, each caption once."""
+    captions = text.captions
     pairs = []
     for i, figure in enumerate(figures):
         for k, caption in enumerate(captions):
-            gap = _gap(figure, caption.box)
-            if gap is not None and gap <= _REACH * size[1]:
+            gap = _gap(figure, caption.box, text.prose)
+            if gap is not None and gap <= _REACH * size[1] and not _parted(figure, caption.box, text.prose):
                 pairs.append((gap, i, k))
     texts: list[list[tuple[float, str]]] = [[] for _ in figures]
     named: set[int] = set()
@@ -87,16 +89,47 @@ def assign(captions: Sequence[Caption], figures: Sequence[Box], size: tuple[floa
     return [" ".join(text for _, text in sorted(found)) for found in texts]
 
 
-def _gap(figure: Box, caption: Box) -> float | None:
-    """How far a caption is from a figure, below or above; None where it is beside it."""
+def headline(figure: Box, text: Lettering) -> str:
+    """The bold line or lines right above a figure without a caption, and what stands between."""
+    above = [
+        span
+        for span in (*text.labels, *text.prose)
+        if span.y1 <= figure[1] + 6
+        and min(span.x1, figure[2]) - max(span.x0, figure[0]) > 0.6 * (span.x1 - span.x0)
+        and not span.angle
+    ]
+    lines: list[Span] = []
+    bottom = figure[1]
+    for span in sorted(above, key=lambda span: -span.y1)[:_HEADLINES]:
+        after_bold = bool(lines) and lines[-1].bold
+        if bottom - span.y1 > 1.5 * span.size or (after_bold and not span.bold):
+            break
+        lines.append(span)
+        bottom = min(bottom, span.y0)
+    while lines and not lines[-1].bold:
+        lines.pop()
+    return join_lines(line.text for line in sorted(lines, key=lambda span: (span.y0, span.x0)))
+
+
+def _gap(figure: Box, caption: Box, prose: Sequence[Span]) -> float | None:
+    """How far a caption is from a figure, below or above; None where it is beside it, or in another column."""
     shared = min(figure[2], caption[2]) - max(figure[0], caption[0])
     if shared <= 0.3 * min(figure[2] - figure[0], caption[2] - caption[0]):
-        return None
+        middle = (figure[0] + figure[2]) / 2  # a figure in the middle, its caption to the left, of one column
+        if not any(span.x0 <= caption[0] + 5 and span.x1 >= middle for span in prose):
+            return None
     if caption[1] >= figure[3] - 8:
         return max(0.0, caption[1] - figure[3])
     if caption[3] <= figure[1] + 8:
         return max(0.0, figure[1] - caption[3]) + 2.0  # of two that are as near, the one below
     return None
+
+
+def _parted(figure: Box, caption: Box, prose: Sequence[Span]) -> bool:
+    """Whether prose stands between a figure and a caption."""
+    top, bottom = min(figure[3], caption[3]), max(figure[1], caption[1])
+    left, right = max(figure[0], caption[0]), min(figure[2], caption[2])
+    return any(top - 1 < (s.y0 + s.y1) / 2 < bottom + 1 and s.x0 < right and s.x1 > left for s in prose)
 
 
 def _is_prose(span: Span, width: float) -> bool:
@@ -113,14 +146,15 @@ def _narrow_columns(upright: Sequence[Span]) -> set[int]:
     for span in upright:
         columns[round(span.x0 / 2), round(span.size, 1)].append(span)
     for column in columns.values():
-        run: list[Span] = []
-        for span in [*column, None]:
-            if span is not None and run and 0 < span.y0 - run[-1].y0 <= 1.75 * span.size:
-                run.append(span)
-                continue
+        runs: list[list[Span]] = []
+        for span in column:
+            if runs and 0 < span.y0 - runs[-1][-1].y0 <= 1.75 * span.size:
+                runs[-1].append(span)
+            else:
+                runs.append([span])
+        for run in runs:
             if len(run) >= _COLUMN_LINES and sum(s.text.count(" ") for s in run) >= 2.5 * len(run):
                 found |= {id(line) for line in run}
-            run = [] if span is None else [span]
     return found
 
 

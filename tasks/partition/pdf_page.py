@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import pypdfium2
 
-from tasks.partition.boxes import Box, area, center_in
+from tasks.partition.boxes import Box, area, center_in, common
 from tasks.partition.clean import clean
 from tasks.partition.context import PartContext
 from tasks.partition.hints import Hint
@@ -21,7 +21,9 @@ from tasks.partition.layout import arrange
 from tasks.partition.page import Drawings, Word
 from tasks.partition.pdf_cells import Table
 from tasks.partition.pdf_drawings import page_drawings
+from tasks.partition.pdf_evidence import are_bars, plots
 from tasks.partition.pdf_figure_rows import PageFigure, page_box, page_figures
+from tasks.partition.pdf_labels import CAPTION
 from tasks.partition.pdf_tables import find_tables
 from tasks.partition.pdf_text import PageText
 from tasks.partition.spans import Block, Span
@@ -32,9 +34,7 @@ _MIN_FRAME_LINES = 3
 _MAX_FRAMES = 40
 _FRAME = (0.01, 0.7)  # of the page
 _OVER_TEXT = 3  # spans on a picture that make it a background
-_CAPTION = re.compile(
-    r"^(?:fig(?:ure|\.)?|table|chart|exhibit|plate|photo|图|圖|表)\s*[\dA-Z一二三四五六七八九十]", re.IGNORECASE
-)
+_TABLE_CAPTION = re.compile(r"(?i:table|表)\s*(?:\d|[A-Z]\b|[IVX]+\b|[一二三四五六七八九十])")
 
 Rows = list[tuple[ElementRow, Hint]]
 
@@ -49,7 +49,11 @@ def text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: Par
     figures: list[PageFigure] = []
     rest = text
     with _kept(number, "tables", context):
-        tables = find_tables(text.words, drawings.rules, drawings.shapes, size)
+        words = text.words
+        if charts := plots(drawings.shapes, text.spans, size):  # what is written there is no table's
+            words = [w for w in words if not any(center_in((w.x0, w.y0, w.x1, w.y1), c) for c in charts)]
+        tables = find_tables(words, drawings.rules, drawings.shapes, size)
+        tables = [t for t in tables if not _is_chart(t.box, charts, drawings, text.spans)]
         rest = text.without(_taken(tables, text.words)) if tables else text
     with _kept(number, "figures", context):
         figures = page_figures(page, number, rest, drawings, [table.box for table in tables], context)
@@ -59,6 +63,12 @@ def text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: Par
         context.counts["tables_found"] += len(tables)
     rows = _Page(number, size, text.turned, "text-layer")
     return rows.arranged(spans, tables, figures, _frames(drawings, spans, tables, figures, size))
+
+
+def _is_chart(table: Box, plots: Sequence[Box], drawings: Drawings, spans: Sequence[Span]) -> bool:
+    """Whether what was taken for a table is the names and numbers of a chart."""
+    plotted = any(area(common(table, plot)) > 0.35 * area(table) for plot in plots)
+    return plotted or are_bars(table, drawings.shapes, spans)
 
 
 @contextlib.contextmanager
@@ -157,7 +167,7 @@ class _Page:
     def _text(self, block: Block) -> ElementRow:
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 or text.endswith((".", "。")) else "UncategorizedText"
-        if _CAPTION.match(text) and len(block.lines) <= 4:
+        if (CAPTION.match(text) or _TABLE_CAPTION.match(text)) and len(block.lines) <= 4:
             category = "FigureCaption"
         elif block.is_list_item and not block.tabular:
             category = "ListItem"

@@ -22,8 +22,8 @@ from PIL import Image
 from tasks.partition.boxes import Box, area, common, union
 from tasks.partition.ocr import on_white
 from tasks.partition.page import View
-from tasks.partition.pdfium import address_of, object_type, page_count, page_object
 from tasks.partition.pdf_render import jpeg, png, region
+from tasks.partition.pdfium import address_of, object_type, page_count, page_object
 
 _STAMP = 10_000  # pixels at which pictures are looked at
 _OTHER = 40  # of 255: a pixel that differs by more is another one
@@ -39,7 +39,8 @@ class Placed:
     """A picture on a page: the box in which it is seen, in points from the top left, and its pixels.
 
     `images` are its image objects, more than one where it was cut. `plain` says that nothing turns, mirrors, clips or
-    fades it, as far as its place on the page tells; `small` that it is no figure unless it is part of one.
+    fades it, as far as its place on the page tells; `small` that it is no figure unless it is part of
+    one; `letters` that it is colour seen through letters.
     """
 
     images: tuple[pypdfium2.PdfImage, ...]
@@ -47,6 +48,7 @@ class Placed:
     pixels: tuple[int, int]
     plain: bool
     small: bool = False
+    letters: bool = False
 
     def coverage(self, page: tuple[float, float]) -> float:
         """The share of the page that the picture covers."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.partition.boxes import Box, area, common, grown, groups, within
+from tasks.partition.boxes import Box, area, common, groups, grown, within
 from tasks.partition.page import Drawings, Rule, Shape
 from tasks.partition.pdf_labels import Lettering, box_of
 from tasks.partition.spans import Span
@@ -112,7 +112,7 @@ def _structure(
 ) -> list[Rule]:
     """The rules that touch others or shapes; not underlines, nor frames around prose or the page."""
     rules = [rule for rule in rules[:_MAX_RULES] if not _is_underline(rule, text)]
-    boxes = [shape_box(thing) for thing in (*rules, *shapes)]
+    boxes = [*map(shape_box, rules), *map(shape_box, shapes)]
     kept = []
     grid = {id(rule) for family in grid_lines(rules) for rule in family}
     for members in groups(boxes, _TOUCH):
