@@ -125,7 +125,9 @@ def references(rng: random.Random) -> tuple[Sheet, int]:
         x, y = _X + column * 256, 84.0
         for i in range(12):
             who = ", ".join(rng.sample(words.PEOPLE, rng.randint(1, 3)))
-            text = f"{who}. {rng.choice(words.TITLES)}. Journal of Ports {rng.randint(1, 40)}, {rng.randint(100, 900)}–{rng.randint(901, 999)}, {rng.randint(1990, 2023)}."
+            title, volume = rng.choice(words.TITLES), rng.randint(1, 40)
+            pages, year = f"{rng.randint(100, 900)}–{rng.randint(901, 999)}", rng.randint(1990, 2023)
+            text = f"{who}. {title}. Journal of Ports {volume}, {pages}, {year}."
             if numbered:
                 sheet.text(x, y, f"[{i + 1}]", 9)
             y = sheet.prose(x + 24, y, text, room - 24, 9) + 3

@@ -74,12 +74,12 @@ def _subsequence(a: str, b: str) -> int:
 
 
 def _aligned(rewards: Floats) -> float:
-    """The F-score over the places of the rows and columns that align. `rewards`: gold row, column, found row, column."""
+    """The F-score over the places of rows and columns that align. `rewards`: gold row, column, found row, column."""
     rows = _pairs(_best_sums(rewards.transpose(0, 2, 1, 3)))
     columns = _pairs(_best_sums(rewards.transpose(1, 3, 0, 2)))
     total = sum(float(rewards[i, k, j, m]) for i, j in rows for k, m in columns)
     places = rewards.shape[0] * rewards.shape[1] + rewards.shape[2] * rewards.shape[3]
-    return 2 * total / places
+    return 2 * total / float(places)
 
 
 def _best_sums(rewards: Floats) -> Floats:

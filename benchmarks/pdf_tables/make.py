@@ -5,13 +5,14 @@ In: a kind and a seed. Out: a GoldDocument. Pages without a table are in `distra
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 
 from benchmarks.pdf_tables import tables, words
 from benchmarks.pdf_tables.distractors import DISTRACTORS
 from benchmarks.pdf_tables.gold import GoldDocument
-from benchmarks.pdf_tables.sheet import Sheet, Style, chinese_font
+from benchmarks.pdf_tables.sheet import Cell, Sheet, Style, chinese_font
 from benchmarks.pdf_tables.tables import Table
 
 _FONTS = ["Helvetica", "Times-Roman"]
@@ -65,14 +66,16 @@ def _place(rng: random.Random, sheet: Sheet, table: Table, style: Style, x: floa
     return sheet.table(x, y, table.grid, widths, style, table.header, caption, table.align)
 
 
-def _sized(style: Style, size: float) -> Style:
-    import dataclasses
+def _either(rng: random.Random, *makers: Callable[[], Table]) -> Table:
+    return rng.choice(makers)()
 
+
+def _sized(style: Style, size: float) -> Style:
     return dataclasses.replace(style, size=size, side=min(style.side, size / 2))
 
 
 def ruled(rng: random.Random) -> tuple[Sheet, int]:
-    table = rng.choice([lambda: tables.listing(rng), lambda: tables.financial(rng, sections=False, long=0.0)])()
+    table = _either(rng, lambda: tables.listing(rng), lambda: tables.financial(rng, sections=False, long=0.0))
     return _page(rng, table, _style(rng, rules="grid", side=4.0, shade_header=rng.random() < 0.4))
 
 
@@ -90,12 +93,12 @@ def ruled_multiline(rng: random.Random) -> tuple[Sheet, int]:
 
 
 def rows_ruled(rng: random.Random) -> tuple[Sheet, int]:
-    table = rng.choice([lambda: tables.listing(rng, wrapped=True), lambda: tables.financial(rng, sections=False)])()
+    table = _either(rng, lambda: tables.listing(rng, wrapped=True), lambda: tables.financial(rng, sections=False))
     return _page(rng, table, _style(rng, rules="rows"))
 
 
 def book(rng: random.Random) -> tuple[Sheet, int]:
-    table = rng.choice([lambda: tables.listing(rng), lambda: tables.financial(rng, header="words", sections=False)])()
+    table = _either(rng, lambda: tables.listing(rng), lambda: tables.financial(rng, header="words", sections=False))
     return _page(rng, table, _style(rng, rules="book"))
 
 
@@ -152,8 +155,8 @@ def chinese(rng: random.Random) -> tuple[Sheet, int]:
     y = sheet.prose(_MARGIN, _MARGIN, words.CHINESE_PROSE * 2, room)
     table = tables.financial(rng, chinese=True, header="years", long=0.0, sections=False)
     table.grid[0] = [
-        tables.Cell("项目"),
-        *(tables.Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1)),
+        Cell("项目"),
+        *(Cell(f"{2023 - i}年", align="right") for i in range(len(table.grid[0]) - 1)),
     ]
     style = _style(rng, font=font, rules=rng.choice(["none", "grid", "book"]), side=6.0)
     y = _place(rng, sheet, table, style, _MARGIN, y + 14, room)

@@ -58,7 +58,7 @@ def _rows(table: Table) -> Iterator[list[str]]:
 
 
 def _is(row: Sequence[str], cells: Sequence[str]) -> bool:
-    """Whether cells begin with the row's label (a footnote mark may follow) and hold its numbers, one each, in order."""
+    """Whether cells begin with the row's label (a footnote mark may follow) and then hold its numbers in order."""
     label, numbers = _bare(row[0]), [_bare(number) for number in row[1:]]
     if label and not (cells and cells[0].startswith(label)):
         return False

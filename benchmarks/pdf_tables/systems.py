@@ -59,20 +59,18 @@ def plumber(strategy: str) -> System:
 
 
 def _converted(table: object) -> Table:
+    """pdfplumber's cells with the spans that their boxes have in the grid of all of them."""
     texts = table.extract()  # type: ignore[attr-defined]
+    boxes = [box for row in table.rows for box in row.cells if box is not None]  # type: ignore[attr-defined]
+    lefts, tops = (sorted({round(box[k], 1) for box in boxes}) for k in (0, 1))
     cells = []
     for r, (row, text) in enumerate(zip(table.rows, texts, strict=True)):  # type: ignore[attr-defined]
         for c, (box, cell) in enumerate(zip(row.cells, text, strict=True)):
             if box is not None:
-                span = _span(row.cells, c)
-                cells.append(Cell(r, c, 1, span, " ".join((cell or "").split()), box))
+                rows = sum(box[1] - 0.2 <= y < box[3] - 0.2 for y in tops)
+                columns = sum(box[0] - 0.2 <= x < box[2] - 0.2 for x in lefts)
+                cells.append(Cell(r, c, max(rows, 1), max(columns, 1), " ".join((cell or "").split()), box))
     return Table(table.bbox, tuple(cells), "", "ruled", 1)  # type: ignore[attr-defined]
-
-
-def _span(cells: list[object], column: int) -> int:
-    """pdfplumber leaves the places that a merged cell covers empty."""
-    after = next((k for k in range(column + 1, len(cells)) if cells[k] is not None), len(cells))
-    return after - column
 
 
 def systems() -> tuple[dict[str, System], list[str]]:

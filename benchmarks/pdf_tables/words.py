@@ -43,7 +43,10 @@ NOTES = [
 ]
 CHINESE = ["营业收入", "营业成本", "净利润", "货币资金", "应收账款", "存货", "固定资产", "短期借款", "未分配利润",
            "研发费用", "管理费用", "经营活动产生的现金流量净额", "投资收益"]  # fmt: skip
-CHINESE_PROSE = "本集团根据企业会计准则编制财务报表，并对存货和应收账款计提减值准备。港口吞吐量比上年有所增加，主要由于新泊位投入使用。"
+CHINESE_PROSE = (
+    "本集团根据企业会计准则编制财务报表，并对存货和应收账款计提减值准备。"
+    "港口吞吐量比上年有所增加，主要由于新泊位投入使用。"
+)
 
 _SUBJECTS = ["The company", "Our management", "The port authority", "Each segment", "The board", "Our largest customer",
              "The lease", "This decrease", "The valuation"]  # fmt: skip

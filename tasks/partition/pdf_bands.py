@@ -1,6 +1,6 @@
 """Lines of a region → bands: runs of lines that may be a table, prose and titles cut off above, below and between.
 
-In: lines. Out: bands, each header lines and body lines; whether a band is a table is judged by its columns (`pdf_judge`).
+In: lines. Out: bands, each header lines and body lines. Whether a band is a table its columns tell (`pdf_judge`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def is_running_text(line: Line) -> bool:
 
 
 def prose_flags(lines: Sequence[Line]) -> list[bool]:
-    """Which lines are running text: they reach over where values stand in lines near by, or go on with one that does."""
+    """Which lines are running text: they reach over where values stand near by, or go on with a line that does."""
     starts = [line.pieces[1].x0 if len(line.pieces) > 1 and not is_running_text(line) else None for line in lines]
     flags: list[bool] = []
     low = min((line.x0 for line in lines), default=0.0)
@@ -61,7 +61,9 @@ def prose_flags(lines: Sequence[Line]) -> list[bool]:
         near = [s for s in starts[max(0, i - _NEAR) : i + _NEAR + 1] if s is not None]
         piece = line.pieces[0]
         limit = min(near) if near else low + 0.5 * (high - low)
-        prose = piece.wordy and piece.x0 < limit - 2 * line.size and piece.x1 > limit + 2 * line.size
+        left = min(other.x0 for other in lines[max(0, i - _NEAR) : i + _NEAR + 1])
+        prose = piece.wordy and piece.x0 < min(limit - 2 * line.size, left + 6 * line.size)
+        prose = prose and piece.x1 > limit + 2 * line.size
         if prose and near and len(piece.words) < 9 and not piece.text.endswith((".", ",", ";")):
             prose = piece.x1 > sorted(near)[len(near) // 2] + 2 * line.size  # a long label beside one odd line
         if not prose and flags and flags[-1]:
@@ -101,7 +103,8 @@ def _breaks(lines: Sequence[Line], run: Sequence[int], i: int, tied: bool) -> bo
     if gap > (6.0 if tied else 3.6) * size:
         return True
     if not any(has_values(lines[j]) for j in run):
-        return gap > 2.2 * size and not tied
+        named = has_values(line) and _named(lines, i - 1, run[0], line)
+        return gap > 2.2 * size and not tied and not named
     if len(line.pieces) == 1 and line.pieces[0].kind != TEXT and gap > 1.5 * size and not tied:
         return True  # a page number
     title = len(line.pieces) == 1 and line.pieces[0].x0 < lines[run[0]].x1
@@ -141,12 +144,11 @@ def _trimmed(lines: Sequence[Line], run: Sequence[int]) -> list[Band]:
 
 def _named(lines: Sequence[Line], at: int, top: int, values: Line) -> bool:
     """Whether one of the next lines upwards has names above several of a line's values."""
-    cells = [piece for piece in values.pieces if piece.kind != TEXT]
+    cells = values.pieces
+    near = 1.5 * values.size
     for line in lines[max(top, at - 3) : at + 1]:
-        over = {
-            i for i, cell in enumerate(cells) for name in line.pieces
-            if name.kind in (TEXT, YEAR) and not name.wordy and name.x0 < cell.x1 and name.x1 > cell.x0
-        }  # fmt: skip
-        if len(line.pieces) >= 2 and len(over) >= max(2, len(cells) // 2):
+        names = [p for k, p in enumerate(line.pieces) if p.kind in (TEXT, YEAR) and not (k and p.wordy)]
+        over = [c for c in cells if any(n.x0 < c.x1 + near and n.x1 > c.x0 - near for n in names)]
+        if len(names) == len(line.pieces) >= 2 and len(over) >= max(2, len(cells) // 2):
             return True
     return False

@@ -52,7 +52,7 @@ def _at(edges: Sequence[float], value: float) -> int:
 def _is_table(grid: Grid, lines: dict[_Place, list[Line]], shapes: Sequence[Shape]) -> bool:
     whole = (0, 0, len(grid.ys) - 1, len(grid.xs) - 1)
     filled = [cell for cell, found in lines.items() if found]
-    if len({c[1] for c in filled}) < 2 or len({c[0] for c in filled}) < 2 and not _stacked(lines):
+    if len({c[1] for c in filled}) < 2 or (len({c[0] for c in filled}) < 2 and not _stacked(lines)):
         return False
     words = sum(len(p.words) for found in lines.values() for line in found for p in line.pieces)
     box = (grid.xs[0], grid.ys[0], grid.xs[-1], grid.ys[-1])
@@ -141,7 +141,7 @@ def _table(grid: Grid, lines: dict[_Place, list[Line]]) -> Table:
             text = _text(lines.get(place, []))
             cells.append(Cell(start[r], first, start[r + height] - start[r], span, text, box))
     box = (grid.xs[0], grid.ys[0], grid.xs[-1], grid.ys[-1])
-    edges = tuple(round(grid.xs[c], 1) for c in kept_columns) + (round(grid.xs[-1], 1),)
+    edges = tuple(round(x, 1) for x in (*(grid.xs[c] for c in kept_columns), grid.xs[-1]))
     head = _header_rows(cells, {cell: lines.get(cell, []) for cell in grid.cells}, total)
     return Table(box, tuple(sorted(cells, key=lambda c: (c.row, c.column))), "", "ruled", head, edges)
 

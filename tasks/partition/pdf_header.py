@@ -14,6 +14,8 @@ from tasks.partition.pdf_columns import Column, boundaries
 from tasks.partition.pdf_lines import YEAR, Line, Piece, piece_of
 from tasks.partition.pdf_rows import Placed
 
+_MOST_SPANNED = 16
+
 
 def header_rows(lines: Sequence[Line], columns: Sequence[Column], rules: Sequence[Rule]) -> list[list[list[Placed]]]:
     """Header rows, top to bottom; each is the lines that it takes, and each line its pieces in their columns."""
@@ -111,7 +113,7 @@ def _place(
 
 def _nearest_names(pieces: Sequence[Piece], columns: Sequence[Column],
                    below: Sequence[Line]) -> dict[int, tuple[int, int]]:  # fmt: skip
-    """Names over groups of the names below: each column goes to the nearest, if then all are centred on their groups."""
+    """Names over groups of names below: each column goes to the nearest, if then all are centred on their groups."""
     over = [i for i, piece in enumerate(pieces) if piece.x0 > columns[0].x1 - 2]
     names = [p for p in below[-1].pieces if p.x0 > columns[0].x1 - 2] if below else []
     if not over or len(names) < 2 * len(over) or len(names) != len(columns) - 1:
@@ -173,8 +175,9 @@ def _columns_of(
     spans = [
         (abs((columns[a].x0 + columns[b].x1) / 2 - middle), b - a, a, b)
         for a in range(1, len(columns))
-        for b in range(a, len(columns))
-        if columns[a].x1 > left and columns[b].x0 < right and columns[a].x0 <= middle + 1 and columns[b].x1 >= middle - 1
+        for b in range(a, min(a + _MOST_SPANNED, len(columns)))
+        if columns[a].x1 > left and columns[b].x0 < right
+        and columns[a].x0 <= middle + 1 and columns[b].x1 >= middle - 1
         and (columns[a].x0 >= left or a == nearest) and (columns[b].x1 <= right or b == nearest)
     ]  # fmt: skip
     best = min(spans, default=(0.0, 0, nearest, nearest))

@@ -11,7 +11,7 @@ _SHIFT = 6.0  # points by which columns may lie elsewhere on the next page
 
 
 def continues(previous: Table, next_table: Table, size: tuple[float, float]) -> bool:
-    """Whether `next_table`, the first of its page, goes on with `previous`, the last of the page before of this size."""
+    """Whether `next_table`, the first of its page, goes on with `previous`, the last of the page before."""
     if previous.columns != next_table.columns or previous.columns < 2:
         return False
     if previous.box[3] < _FOOT * size[1] or next_table.box[1] > _HEAD * size[1]:

@@ -16,7 +16,7 @@ from tasks.partition.pdf_looks import flows, is_contents, is_form, is_formula, i
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Drawn:
-    """What is drawn for a table: `across`, rules and stripes over its width; `any`, those below single names as well."""
+    """What is drawn for a table: `across`, rules and stripes over its width; `any`, those below names as well."""
 
     across: int
     any: int
@@ -38,7 +38,7 @@ def is_table(header: Sequence[Line], body: Sequence[Line], columns: Sequence[Col
 
 
 def _figures_stand(values: Sequence[Line], columns: Sequence[Column], header: Sequence[Line], ruled: bool) -> bool:
-    """A table of figures: rows with a label or several figures, figures that keep to their columns, most places taken."""
+    """A table of figures: rows with a label or several figures, in line with their columns, most places taken."""
     named = any(len(line.pieces) >= min(2, len(columns) - 1) for line in header)
     if len(values) < 3 and not (named or ruled):
         return False

@@ -7,6 +7,7 @@ percent sign, which statements print in columns of their own.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -119,7 +120,7 @@ def _near(a: Word, b: Word) -> bool:
 
 def _beside(a: Sequence[Word], b: Sequence[Word]) -> bool:
     spans = sorted((w.x0, w.x1, which) for which, row in enumerate((a, b)) for w in row)
-    return all(one[1] <= two[0] + 0.5 or one[2] == two[2] for one, two in zip(spans, spans[1:], strict=False))
+    return all(one[1] <= two[0] + 0.5 or one[2] == two[2] for one, two in itertools.pairwise(spans))
 
 
 def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
@@ -132,7 +133,7 @@ def _with_marks(rows: list[list[Word]]) -> list[list[Word]]:
             k for k in (i - 2, i - 1, i + 1, i + 2) if 0 <= k < len(rows) and bounds[k][0] < y1 and bounds[k][1] > y0
         ]
         largest = max((bounds[k][2] for k in near), default=0.0)
-        rest = []
+        rest: list[Word] = []
         for word in row:
             host = None
             if len(word.text) <= 7 and (
@@ -183,10 +184,10 @@ def _dotted(row: Sequence[Word], a: Word, b: Word) -> bool:
 
 
 def _wide_gap(words: Sequence[Word]) -> float:
-    """How wide a gap is, in type sizes, that parts two cells. In a justified line all gaps are alike and may be wide."""
+    """How wide a gap parts two cells, in type sizes. In a justified line all gaps are alike and may be wide."""
     if len(words) < 7:
         return 0.75
-    gaps = sorted((b.x0 - a.x1) / max(b.size, 1.0) for a, b in zip(words, words[1:], strict=False))
+    gaps = sorted((b.x0 - a.x1) / max(b.size, 1.0) for a, b in itertools.pairwise(words))
     middle = gaps[len(gaps) // 2]
     return max(0.75, 1.7 * middle) if middle < 0.9 and gaps[-1] < 3 * middle else 0.75
 
@@ -222,7 +223,7 @@ def _listed(pieces: list[Piece]) -> list[Piece]:
 def piece_of(words: Sequence[Word]) -> Piece:
     """Words on one line as a piece."""
     text = words[0].text
-    for last, word in zip(words, words[1:], strict=False):
+    for last, word in itertools.pairwise(words):
         glued = (
             (_CURRENCY.match(last.text) and word.text[:1] in "0123456789.(-–—−")
             or (_TAIL.match(word.text) and last.text[-1:] in "0123456789—–-)#*")

@@ -46,7 +46,7 @@ def is_form(body: Sequence[Line]) -> bool:
 
 
 def is_running_text(columns: Sequence[Column]) -> bool:
-    """Prose or a list that fell into columns by chance, or text boxes: long pieces, or columns that read on downwards."""
+    """Prose or a list that fell into columns, or text boxes: long pieces, or columns that read on downwards."""
     right = [piece for column in columns[1:] for _, piece in column.pieces]
     if not right:
         return False

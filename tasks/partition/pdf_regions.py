@@ -71,13 +71,23 @@ def _gutter(lines: Sequence[Line], rules: Sequence[Rule], shapes: Sequence[Shape
     if best is None:
         return None
     worth, k, first, last = best
-    open_at = ~blocked[first : last + 1].any(axis=0)
+    while first < last and _is_row(lines[first], float(xs[k])):  # a table over both columns
+        first += 1
+    while last > first and _is_row(lines[last], float(xs[k])):
+        last -= 1
+    open_at: list[bool] = (~np.asarray(blocked[first : last + 1].any(axis=0))).tolist()
     low_k = high_k = k
     while low_k > 0 and open_at[low_k - 1]:
         low_k -= 1
     while high_k + 1 < len(xs) and open_at[high_k + 1]:
         high_k += 1
     return first, last, float(xs[(low_k + high_k) // 2])
+
+
+def _is_row(line: Line, x: float) -> bool:
+    """Whether a line has several short cells on both sides of a gutter."""
+    pieces = line.pieces
+    return len(pieces) >= 3 and pieces[0].x1 <= x <= pieces[-1].x0 and all(len(p.words) < 4 for p in pieces)
 
 
 def _cuts(lines: Sequence[Line], xs: npt.NDArray[np.float64], rules: Sequence[Rule],

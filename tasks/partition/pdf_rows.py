@@ -140,7 +140,7 @@ def _by_links(lines: Sequence[BodyLine], group: Sequence[int], pitch: float, rig
 
 
 def _cut(lines: Sequence[BodyLine], row: list[int]) -> list[list[int]]:
-    """A row in parts with one line of values each: the others go to the nearer, or to the one that they read on from."""
+    """A row in parts with one line of values each: other lines go to the nearer, or where they read on."""
     holders = [k for k, i in enumerate(row) if lines[i].figures or (lines[i].values and lines[i].label is not None)]
     if len(holders) < 2:
         return [row]

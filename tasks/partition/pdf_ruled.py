@@ -13,7 +13,7 @@ from tasks.partition.page import Rule
 _SNAP = 2.5  # points within which lines are one
 _REACH = 3.5  # points by which lines that meet may miss each other
 _SHORT = 6.0
-_MOST_RULES = 4_000
+_MOST_RULES = 2_500
 _MOST_LINES = 250  # per direction: beyond is a drawing
 
 

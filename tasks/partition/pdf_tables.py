@@ -17,14 +17,17 @@ from tasks.partition.page import Rule, Shape, Word
 from tasks.partition.pdf_bands import Band, bands, is_running_text, prose_flags
 from tasks.partition.pdf_beside import parted
 from tasks.partition.pdf_boxed import boxed
-from tasks.partition.pdf_cells import Box, Table
+from tasks.partition.pdf_cells import Box, Cell, Table
 from tasks.partition.pdf_lines import TEXT, Line, lines_of
 from tasks.partition.pdf_regions import regions
 from tasks.partition.pdf_ruled import grids
 from tasks.partition.pdf_unruled import table_of
 
+__all__ = ["Cell", "Table", "find_tables"]
+
 _MOST_WORDS = 20_000
 _WIDE = 0.7  # type sizes between two words that may be of two cells
+_MOST_RULES = 200  # that begin and end alike
 _STRIPE = (5.0, 90.0)  # points high
 _CAPTION = re.compile(r"^(?:table|exhibit|schedule|tab\.|表)\s*[\dA-Z一二三四五六七八九十]", re.IGNORECASE)
 _CAPTION_LINES = 3
@@ -47,12 +50,16 @@ def find_tables(
     several = sum(len(line.pieces) > 1 and not is_running_text(line) for line in lines)
     for region in regions(lines, rules, shapes) if several >= 2 else ():
         found += _in_region(region, rules, shapes, stripes)
+    for box in _framed(rules):
+        if not any(_overlap(box, table.box) for table in found):
+            inside = lines_of([word for word in rest if _within(word, box)])
+            found += _in_region(inside, rules, shapes, stripes)
     found = [dataclasses.replace(t, caption=_caption(t, lines)) if t.kind == "ruled" else t for t in found]
     return sorted(found, key=lambda table: (table.box[1], table.box[0]))
 
 
 def _may_have(words: Sequence[Word], rules: Sequence[Rule]) -> bool:
-    """Whether two lines or more have a gap wider than between words, or rules cross: arrays only, as most pages end here."""
+    """Whether two lines have a gap wider than between words, or rules cross: arrays only, as most pages end here."""
     if len(words) < 4:
         return False
     if sum(rule.y0 != rule.y1 for rule in rules) >= 2:
@@ -63,6 +70,19 @@ def _may_have(words: Sequence[Word], rules: Sequence[Rule]) -> bool:
     x0, x1, y, size = boxes[order, 0], boxes[order, 2], middle[order], boxes[order, 4]
     wide = (x0[1:] - x1[:-1] > _WIDE * size[1:]) & (np.abs(y[1:] - y[:-1]) < 0.6 * size[1:])
     return int(np.count_nonzero(wide)) >= 2
+
+
+def _framed(rules: Sequence[Rule]) -> list[Box]:
+    """Where three level rules or more begin and end alike: a table of words may lie there beside another column."""
+    groups: dict[tuple[int, int], list[Rule]] = {}
+    for rule in rules:
+        if rule.y0 == rule.y1 and rule.x1 - rule.x0 > 60:
+            groups.setdefault((round(rule.x0 / 3), round(rule.x1 / 3)), []).append(rule)
+    return [
+        (same[0].x0, min(r.y0 for r in same), same[0].x1, max(r.y0 for r in same))
+        for same in groups.values()
+        if 3 <= len(same) <= _MOST_RULES
+    ]
 
 
 def _stripes(shapes: Sequence[Shape], size: tuple[float, float]) -> list[Box]:

@@ -33,7 +33,7 @@ def table_of(band: Band, rules: Sequence[Rule], shapes: Sequence[Shape], stripes
         return None
     if is_chart((x0, top, x1, bottom), shapes, columns):
         return None
-    _settle_header(band, columns, bounds)
+    _settle_header(band, columns, bounds, rules)
     lines = [BodyLine(line, _placed(line, columns)) for line in band.body]
     right = max((p.x1 for line in lines if (p := line.label) is not None and line.values), default=columns[0].x1)
     lines += _tail(band, lines, columns, max(right, columns[0].x1), bounds)
@@ -73,7 +73,7 @@ def _bounds(rules: Sequence[Rule], stripes: Sequence[Box], box: Box) -> list[flo
     return [y for i, y in enumerate(found) if not i or y - found[i - 1] > 3]
 
 
-def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float]) -> None:
+def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float], rules: Sequence[Rule]) -> None:
     """Header lines are those down to the last that names a column other than the first; above, what they need."""
     if band.first == band.start:
         _header_of_words(band, bounds)
@@ -95,15 +95,16 @@ def _settle_header(band: Band, columns: Sequence[Column], bounds: Sequence[float
             break
         first = i
     names = [i for i in names if i >= first]
-    while first < names[-1] and _is_title(band.lines[first], columns):
+    top = band.lines[first]
+    framed = any(top.y0 - 0.9 * top.size < y <= top.y0 + 1 for y in bounds)
+    while not framed and first < names[-1] and _is_title(band.lines[first], columns, rules):
         first = next(i for i in names if i > first)
     top = band.lines[first]
-    for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else stands under a rule over the whole width
+    for i in range(first - 1, max(band.start, first - 3) - 1, -1):  # what else a rule across closes in
         line = band.lines[i]
         if (
             len(line.pieces) > 1
-            or line.pieces[0].wordy
-            and line.x1 > columns[1].x0
+            or (line.pieces[0].wordy and line.x1 > columns[1].x0)
             or top.y0 - line.y1 > 0.5 * line.size
         ):
             break
@@ -118,11 +119,16 @@ def _is_wide_title(line: Line, columns: Sequence[Column]) -> bool:
     return line.pieces[0].bold or line.x1 > columns[1].x0
 
 
-def _is_title(line: Line, columns: Sequence[Column]) -> bool:
+def _is_title(line: Line, columns: Sequence[Column], rules: Sequence[Rule]) -> bool:
     """Whether a line is centred over the whole table, not over its values."""
     piece = line.pieces[0]
     middle, whole = (piece.x0 + piece.x1) / 2, (columns[0].x0 + columns[-1].x1) / 2
     values = (columns[1].x0 + columns[-1].x1) / 2
+    if any(
+        r.y0 == r.y1 and r.x0 > columns[0].x1 - 2 and r.x0 < middle < r.x1 and abs(r.y0 - line.y1) < 0.8 * line.size
+        for r in rules
+    ):
+        return False  # a rule says what it is the name of
     reaches = piece.x0 < columns[0].x1 and piece.x1 > columns[1].x0
     return (
         len(line.pieces) == 1
