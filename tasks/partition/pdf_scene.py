@@ -55,7 +55,9 @@ def scene(drawings: Drawings, text: Lettering, tables: Sequence[Box], size: tupl
     lines = np.array([box_of(span) for span in text.prose]).reshape(-1, 4)
     for shape in _fills_joined(drawings.shapes):
         box = shape_box(shape)
-        if _behind_page(box, size) or _in_table(box, tables) or words.has_bullet(box):
+        if _behind_page(box, size) or _in_table(box, tables):
+            continue
+        if words.has_bullet(box) and (is_boxy(shape) or not _is_pointed(box, drawings.rules)):
             continue
         if is_boxy(shape) and _count_in(lines, box) >= _PROSE_LINES:
             panels.append(box)
@@ -64,6 +66,12 @@ def scene(drawings: Drawings, text: Lettering, tables: Sequence[Box], size: tupl
     rules = [rule for rule in drawings.rules if not _in_table(shape_box(rule), tables)]
     rules = [rule for rule in rules[:_MAX_RULES] if not words.stand_on(rule)]
     return Scene(shapes, _structure(rules, shapes, size, lines), panels)
+
+
+def _is_pointed(box: Box, rules: Sequence[Rule]) -> bool:
+    """Whether a mark is at the end of a rule: an arrow's head."""
+    near = grown(box, 1.0)
+    return any(r.x0 < near[2] and r.x1 > near[0] and r.y0 < near[3] and r.y1 > near[1] for r in rules)
 
 
 class _Words:
