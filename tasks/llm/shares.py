@@ -94,6 +94,7 @@ class _Holder:
         self._places, self._pacer = places, pacer
         self._joined = self._seen = 0.0
         self._held = False
+        self._part = 0.0
 
     async def join(self) -> None:
         while not await self._take():
@@ -108,7 +109,7 @@ class _Holder:
             except (OSError, TimeoutError, SharedLimitError) as error:
                 _log.warning("the shared limit: %s", error or type(error).__name__)
                 if _now() - self._seen >= GRACE_SECONDS - LOOK_SECONDS:  # the next look could be too late
-                    self._pacer.share(0)
+                    self._share(0)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _take(self) -> bool:
@@ -124,12 +125,19 @@ class _Holder:
             await self._places.renew(LEASE_SECONDS)
         except PlaceLostError:
             self._held = False
-            self._pacer.share(0)
+            self._share(0)
             return
         taken = await self._places.taken()
         self._seen = asked
+        part = 1 / max(1, taken)
         if taken <= 1 or asked - self._joined >= GRACE_SECONDS:
-            self._pacer.share(1 / max(1, taken))
+            self._share(part)
+        else:  # whoever was alone at first makes room at once
+            self._share(min(self._part, part))
+
+    def _share(self, part: float) -> None:
+        self._part = part
+        self._pacer.share(part)
 
 
 def _now() -> float:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.llm import shares
@@ -137,6 +137,7 @@ _lives = st.tuples(
 
 
 @settings(max_examples=60, deadline=None)
+@example([(0, 0, False, "", 0)] * 4 + [(25, 19, False, "", 1.5), (30, 16, False, "", 0)], 2)
 @given(st.lists(_lives, min_size=1, max_size=8), st.integers(1, 8))
 def test_together_never_more_than_the_account_has(
     lives: list[tuple[float, float, bool, str, float]], places: int

@@ -142,7 +142,6 @@ def test_two_processes_keep_to_one_limit_together(server: Mapping[str, str], tmp
     assert endpoint.statuses() == {200: 2 * count}
     arrived = {name: [one.arrived for one in endpoint.calls if f"'{name} " in str(one.body)] for name in "ab"}
     assert [len(times) for times in arrived.values()] == [count, count]
-    assert max(map(min, arrived.values())) < min(map(max, arrived.values()))  # at the same time
     limits = json.loads(call(server, *PREFECT, "gcl", "inspect", "llm-shared", "--output", "json"))
     assert limits["active_slots"] == 0  # both have left their places
 
