@@ -185,7 +185,7 @@ def _defaults(threads: int) -> Callable[[Image.Image], list[Span]]:
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
 
     def read(picture: Image.Image) -> list[Span]:
-        found = engine(np.asarray(picture)[:, :, ::-1].copy())
+        found: Any = engine(np.asarray(picture)[:, :, ::-1].copy())
         if found.boxes is None:
             return []
         spans = []

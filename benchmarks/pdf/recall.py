@@ -16,6 +16,7 @@ import pypdfium2
 from tasks.partition.clean import clean
 from tasks.rows import ElementRow
 
+_LEADERS = re.compile(r"(?:[.·…_]\s?){4,}")  # lead the eye in tables and say nothing
 _WORD = re.compile(r"\w+")  # "$ 1,234" and "$1,234" are the same words
 _IGNORED = dict.fromkeys(map(ord, "-\u2010\u2011"))
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
@@ -65,4 +66,4 @@ def _words(text: str) -> collections.Counter[str]:
 
 
 def _plain(text: str) -> str:
-    return clean(text).translate(_LIGATURES).translate(_IGNORED)
+    return _LEADERS.sub(" ", clean(text)).translate(_LIGATURES).translate(_IGNORED)

@@ -70,32 +70,46 @@ def _in_columns(spans: list[Span], atoms: list[Atom]) -> list[Block | int]:
     rows = [joined(row) for row in _rows(spans)]
     between = gutters(_with_atoms(rows, atoms), [atom.box for atom in atoms]) if rows else []
     items: list[Line | Atom] = [line for row in rows for line in _lines(row, between)]
-    items = sorted([*items, *atoms], key=lambda item: (_box(item)[1], _box(item)[0]))
-    order: list[tuple[tuple[int, int], list[Line | Atom]]] = []
-    last: dict[tuple[int, int], int] = {}
-    for item in items:
-        key = _column(_box(item), between)
-        at = last.get(key)
-        if at is not None and not any(
-            _meets(_box(item), order[at][1], other) for k, other in order[at + 1 :] if k != key
-        ):
-            order[at][1].append(item)
-        else:
-            last[key] = len(order)
-            order.append((key, [item]))
-    sequences = [_stack_blocks(order[index][1]) for index in in_order([_around(stack) for _, stack in order])]
+    stacks = _stacks(sorted([*items, *atoms], key=lambda item: (item.box[1], item.box[0])), between)
+    sequences = [_stack_blocks(stacks[i].items) for i in in_order([stack.box for stack in stacks])]
     if len(sequences) == 1:
         return sequences[0]
     notes = _footnotes(sequences)
     return [*itertools.chain(*sequences), *notes]
 
 
-def _meets(box: Box, stack: Sequence[Line | Atom], other: Sequence[Line | Atom]) -> bool:
+@dataclasses.dataclass(slots=True)
+class _Stack:
+    """What stands one below the other in a column."""
+
+    items: list[Line | Atom]
+    box: Box
+
+    def add(self, item: Line | Atom) -> None:
+        self.items.append(item)
+        a, b = self.box, item.box
+        self.box = min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def _stacks(items: Sequence[Line | Atom], between: Sequence[Gutter]) -> list[_Stack]:
+    """Items, top to bottom, in stacks: of one column each, and parted by what stands across their way."""
+    stacks: list[_Stack] = []
+    last: dict[tuple[int, int], int] = {}
+    for item in items:
+        key = _column(item.box, between) if between else (-1, -1)
+        at = last.get(key)
+        if at is not None and not any(_meets(item.box, stacks[at].box, other.box) for other in stacks[at + 1 :]):
+            stacks[at].add(item)
+        else:
+            last[key] = len(stacks)
+            stacks.append(_Stack([item], item.box))
+    return stacks
+
+
+def _meets(box: Box, above: Box, other: Box) -> bool:
     """Whether `other` stands between a stack and what would be its next item: across the way of both."""
-    x0, y0, x1, y1 = _around(other)
-    bottom = _around(stack)[3]
-    middle = (y0 + y1) / 2
-    return min(bottom, box[1]) - 1 <= middle <= box[3] and min(x1, box[2]) > max(x0, box[0])
+    middle = (other[1] + other[3]) / 2
+    return min(above[3], box[1]) - 1 <= middle <= box[3] and min(other[2], box[2]) > max(other[0], box[0])
 
 
 def _stack_blocks(stack: Sequence[Line | Atom]) -> list[Block | int]:
@@ -152,14 +166,16 @@ def _with_atoms(rows: Sequence[Sequence[Span]], atoms: Sequence[Atom]) -> list[R
 
 def _lines(row: Sequence[Span], between: Sequence[Gutter]) -> list[Line]:
     """A row's lines: parted where a gutter runs through it."""
-    lines = [Line([row[0]])]
+    if not between:
+        return [Line(joined(row, one_column=True))]
+    parts = [[row[0]]]
     for before, span in itertools.pairwise(row):
         middle = (span.y0 + span.y1) / 2
         if any(g.parts(middle) and before.x1 <= g.x0 + 2 and span.x0 >= g.x1 - 2 for g in between):
-            lines.append(Line([span]))
+            parts.append([span])
         else:
-            lines[-1].spans.append(span)
-    return [Line(joined(line.spans, one_column=True)) for line in lines]
+            parts[-1].append(span)
+    return [Line(joined(part, one_column=True)) for part in parts]
 
 
 def _column(box: Box, between: Sequence[Gutter]) -> tuple[int, int]:
@@ -226,15 +242,6 @@ def _continues(before: Line, line: Line, usual: float, right: float) -> bool:
     starts_paragraph = ended and line.x0 > before.x0 + 0.8 * line.size
     short = ended and before.x1 < right - 0.25 * (right - before.x0)
     return not (starts_paragraph or short)
-
-
-def _box(item: Line | Atom) -> Box:
-    return item.box if isinstance(item, Atom) else (item.x0, item.y0, item.x1, item.y1)
-
-
-def _around(items: Sequence[Line | Atom]) -> Box:
-    boxes = [_box(item) for item in items]
-    return min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
 
 
 def _area(box: Box) -> float:

@@ -55,7 +55,7 @@ class _Engine:
         if threads is not None:
             parameters["EngineConfig.onnxruntime.intra_op_num_threads"] = threads
             parameters["EngineConfig.onnxruntime.inter_op_num_threads"] = 1
-        pipeline = RapidOCR(params=parameters)
+        pipeline: Any = RapidOCR(params=parameters)
         self._detector = pipeline._load_det_model()
         self._recogniser = pipeline._load_rec_model()
         self._recogniser.rec_image_shape = [3, 48, _MIN_READ_WIDTH]

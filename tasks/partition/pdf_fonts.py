@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -35,11 +36,20 @@ class Styles:
     fonts: np.ndarray
     angles: np.ndarray
 
+    def of(self, which: np.ndarray) -> Styles:
+        """Some of them, by a mask or by numbers."""
+        return Styles(self.sizes[which], self.bold[which], self.fonts[which], self.angles[which])
+
+    def and_(self, others: Styles) -> Styles:
+        """These, then others."""
+        pairs = ((getattr(self, field.name), getattr(others, field.name)) for field in dataclasses.fields(self))
+        return Styles(*(np.concatenate(pair) for pair in pairs))
+
 
 def styles(handle: int, indices: np.ndarray, fonts: Fonts) -> Styles:
     """The styles of characters of a text page."""
     wanted = indices.tolist()
-    objects = [pdfium.text_object(handle, i) or 0 for i in wanted]
+    objects = [address or 0 for address in map(pdfium.text_object, itertools.repeat(handle), wanted)]
     at: dict[int, int] = {}
     for address, index in zip(objects, wanted, strict=True):
         at.setdefault(address, index)

@@ -42,38 +42,35 @@ class Span:
 
 @dataclasses.dataclass(slots=True)
 class Line:
-    """Spans on one baseline of one column, left to right."""
+    """Spans on one baseline of one column, left to right; they do not change once it is made."""
 
     spans: list[Span]
-    column: int = 0
+    x0: float = dataclasses.field(init=False)
+    y0: float = dataclasses.field(init=False)
+    x1: float = dataclasses.field(init=False)
+    y1: float = dataclasses.field(init=False)
+    size: float = dataclasses.field(init=False)
+    bold: bool = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:  # a page asks thousands of times
+        spans = self.spans
+        if len(spans) == 1:
+            only = spans[0]
+            self.x0, self.y0, self.x1, self.y1 = only.x0, only.y0, only.x1, only.y1
+            self.size, self.bold = only.size, only.bold
+            return
+        self.x0, self.x1 = spans[0].x0, max(span.x1 for span in spans)
+        self.y0, self.y1 = min(span.y0 for span in spans), max(span.y1 for span in spans)
+        self.size = max(spans, key=lambda span: len(span.text)).size
+        self.bold = all(span.bold for span in spans)
 
     @property
     def text(self) -> str:
         return " ".join(span.text for span in self.spans)
 
     @property
-    def x0(self) -> float:
-        return self.spans[0].x0
-
-    @property
-    def x1(self) -> float:
-        return max(span.x1 for span in self.spans)
-
-    @property
-    def y0(self) -> float:
-        return min(span.y0 for span in self.spans)
-
-    @property
-    def y1(self) -> float:
-        return max(span.y1 for span in self.spans)
-
-    @property
-    def size(self) -> float:
-        return max(self.spans, key=lambda span: len(span.text)).size
-
-    @property
-    def bold(self) -> bool:
-        return all(span.bold for span in self.spans)
+    def box(self) -> tuple[float, float, float, float]:
+        return self.x0, self.y0, self.x1, self.y1
 
     @property
     def tabular(self) -> bool:
