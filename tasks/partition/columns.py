@@ -86,7 +86,7 @@ def _overlap(a: Gutter, b: Gutter) -> bool:
 
 def _between_columns(rows: Sequence[Row]) -> list[Gutter]:
     spans = [span for row in rows for span in row.spans]
-    if len(spans) < 2 * _MIN_LINES or all(len(row.taken) < 2 for row in rows):
+    if len(spans) < 2 * _MIN_LINES or not _side_by_side(rows):
         return []
     least = _MIN_WIDTH * statistics.median(span.size for span in spans)
     found: list[tuple[int, Gutter, Sequence[Row]]] = []
@@ -107,6 +107,15 @@ def _between_columns(rows: Sequence[Row]) -> list[Gutter]:
         if not near or _prose_lines(beside, gutter.x0, gutter.x1, left, right) >= _MIN_LINES:
             kept.append(gutter)
     return kept
+
+
+def _side_by_side(rows: Sequence[Row]) -> bool:
+    """Whether anything stands beside anything: nearly all pages of one column end here."""
+    if any(len(row.taken) > 1 for row in rows):
+        return True
+    return any(
+        max(a.taken[0][0], b.taken[0][0]) >= min(a.taken[0][1], b.taken[0][1]) for a, b in itertools.pairwise(rows)
+    )
 
 
 def _at_one_height(a: Gutter, b: Gutter) -> bool:
