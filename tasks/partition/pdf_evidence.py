@@ -20,6 +20,7 @@ _ARROW = (2.0, 16.0)  # points: the sides of an arrow's head
 _MANY_MARKS = 6
 _DETAILED = 60  # segments of an outline that nobody draws as an ornament
 _NODE_WORDS = 14
+_MANY_HEADS = 4
 _LABEL = 24  # characters
 _MAX_TRACED = 1000
 _WHITE = 225  # of 255
@@ -45,8 +46,14 @@ def why_figure(
         area_of_words = sum(area(box_of(span)) for span in spans)
         return "" if area_of_words > 0.3 * sum(area(shape_box(shape)) for shape in written) else "lettering"
     free = [shape for shape in shapes if is_free(shape) and not _is_line_of_text(shape)]
-    inked = [s for s in shapes if is_boxy(s) and s.filled and (s.color is None or min(s.color) < _WHITE)]
-    solid = [shape_box(s) for s in inked if not _says(shape_box(s), spans)]  # white ones are fields of a form
+    words = [box_of(span) for span in spans if any(map(str.isalpha, span.text))]
+    solid = []
+    for s in shapes:
+        lightest = min(s.color) if s.color is not None else 0
+        if not is_boxy(s) or not s.filled or lightest >= _WHITE or _says(shape_box(s), spans):
+            continue  # white ones are fields of a form
+        if lightest < _PALE or not any(center_in(word, shape_box(s)) for word in words):  # pale with words: a row
+            solid.append(shape_box(s))
     if len(spans) <= _TALK * len(solid) and _bars(
         solid, [box_of(span) for span in (*spans, *names) if len(span.text) <= _LABEL]
     ):
@@ -135,6 +142,7 @@ def _is_line_of_text(shape: Shape) -> bool:
 
 def _says(box: Box, spans: Sequence[Span]) -> bool:
     """Whether words fill a box, so that its length is theirs."""
+    spans = [span for span in spans if span.y0 < box[3] and span.y1 > box[1] and span.x0 < box[2] and span.x1 > box[0]]
     inside = [span for span in spans if within(box_of(span), grown(box, 1.0)) > 0.8]
     return bool(inside) and sum(s.x1 - s.x0 for s in inside) >= 0.7 * (box[2] - box[0])
 
@@ -201,9 +209,10 @@ def _diagram(shapes: Sequence[Shape], rules: Sequence[Rule], spans: Sequence[Spa
         if 1 <= _words_in(frame, spans) <= _NODE_WORDS and not any(iou(frame, node) > 0.8 for node in nodes):
             nodes.append(frame)
     nodes = [node for node in nodes if not any(_abuts(node, other) for other in nodes)]  # those are a table's cells
-    if len(nodes) < 2:
-        return False
+    inside = sum(any(center_in(box_of(span), node) for node in nodes) for span in spans)
     heads = [s for s in free if s.filled and _ARROW[0] <= max(s.x1 - s.x0, s.y1 - s.y0) <= _ARROW[1]]
+    if len(nodes) < 2 or (inside < 0.4 * len(spans) and len(heads) < _MANY_HEADS):
+        return False  # a form, or rows with fills: most words stand beside the boxes
     links = [rule for rule in rules if _links(shape_box(rule), nodes)]
     slanted = [s for s in free if s.segments <= 4 and not s.filled and _joins(shape_box(s), nodes)]
     return bool(links or slanted) and len(heads) + len(links) + len(slanted) >= 2

@@ -58,7 +58,7 @@ def page_figures(
     worth = Embedded(choice.pictures, pictures.insets)
     figures = find_figures(drawings, worth, text.spans, tables, text.view.size, context.counts)
     figures += [Figure(image.box, "raster", "", image, "behind") for image in choice.behind]
-    if (page_figure := whole_page(figures, drawings, text.spans, text.view.size)) is not None:
+    if (page_figure := whole_page(figures, drawings, text.spans, tables, text.view.size)) is not None:
         figures = [*(figure for figure in figures if figure.image is not None), page_figure]
     rows: list[PageFigure] = []
     seen: set[str] = set()

@@ -88,12 +88,17 @@ def find_figures(
 
 
 def whole_page(
-    figures: Sequence[Figure], drawings: Drawings, spans: Sequence[Span], size: tuple[float, float]
+    figures: Sequence[Figure],
+    drawings: Drawings,
+    spans: Sequence[Span],
+    tables: Sequence[Box],
+    size: tuple[float, float],
 ) -> Figure | None:
     """The page as one figure where its meaning is graphic: drawn all over and next to no text in it, or a drawing whose
     parts were found and that has nothing but labels."""
     drawn = [figure for figure in figures if figure.image is None]
-    if max((area(figure.box) for figure in figures), default=0.0) >= 0.75 * size[0] * size[1]:
+    told = max((area(figure.box) for figure in figures), default=0.0) >= 0.75 * size[0] * size[1]
+    if told or sum(map(area, tables)) > 0.15 * size[0] * size[1]:
         return None
     page = (0.0, 0.0, *size)
     words = sum(span.text.count(" ") + 1 for span in spans)

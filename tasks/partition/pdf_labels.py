@@ -5,6 +5,7 @@ In: the spans of a page. Out: `Lettering`; `Captions.assign` says which caption 
 
 from __future__ import annotations
 
+import bisect
 import collections
 import dataclasses
 import re
@@ -57,7 +58,12 @@ def lettering(spans: Sequence[Span], size: tuple[float, float]) -> Lettering:
     for _ in range(2):  # the last line of a paragraph is short, and so may the one before it be
         rest = [s for s in upright if id(s) not in prose]
         lines = [s for s in upright if id(s) in prose]
-        prose |= {id(span) for span in rest if any(_continues(line, span) for line in lines)}
+        tops = [line.y0 for line in lines]  # as `upright` is in order: only lines near by are compared
+        for span in rest:
+            reach = 3 * span.size
+            near = lines[bisect.bisect_left(tops, span.y0 - reach) : bisect.bisect_right(tops, span.y0 + reach)]
+            if any(_continues(line, span) for line in near):
+                prose.add(id(span))
     return Lettering(
         [s for s in spans if id(s) not in prose and id(s) not in taken],
         [s for s in upright if id(s) in prose and id(s) not in taken],
