@@ -106,12 +106,7 @@ def _page_numbers(rows: Sequence[ElementRow]) -> dict[int, str]:
             number = _BARE_NUMBER.fullmatch(row.text)
             if number and len(inside) > 1:
                 found[category, int(number[1]) - page].append(row)
-    return {
-        id(row): category
-        for (category, _), same in found.items()
-        if len(same) >= _REPEATED_ON
-        for row in same
-    }
+    return {id(row): category for (category, _), same in found.items() if len(same) >= _REPEATED_ON for row in same}
 
 
 def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: dict[int, str]) -> list[ElementRow]:
