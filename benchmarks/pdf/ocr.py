@@ -15,7 +15,6 @@ import functools
 import io
 import logging
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from rapidfuzz.distance import Levenshtein
 
 from benchmarks import machine
 from benchmarks.pdf.pages import pdfs
+from benchmarks.pdf.reader import peak_mb
 from tasks.partition import ocr
 from tasks.partition.layout import blocks
 from tasks.partition.pdf_text import page_text
@@ -163,7 +163,7 @@ def _read_all(name: str, sheets: list[Sheet], threads: int) -> tuple[list[Readin
         cpu, wall = time.process_time(), time.perf_counter()
         spans = read(picture)
         readings.append(Reading(time.process_time() - cpu, time.perf_counter() - wall, _said(spans), len(spans)))
-    return readings, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return readings, peak_mb()
 
 
 def _threads(threads: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
 _PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
 _PICTURES: dict[str, What] = {"Image": "pictures", "Figure": "figures"}
+_BARE_NUMBER = re.compile(r"[-–— ]*(\d{1,5})[-–— ]*")
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
@@ -89,7 +90,23 @@ def _running(rows: Sequence[ElementRow], pages: int) -> dict[int, str]:
         bare_number = category == "Footer" and _PAGE_NUMBER.fullmatch(text)
         if repeated or bare_number:
             edges.update({id(row): category for row in same})
-    return edges
+    return _page_numbers(rows) | edges
+
+
+def _page_numbers(rows: Sequence[ElementRow]) -> dict[int, str]:
+    """Numbers that stand first or last on their pages, wherever that is, and count with them."""
+    by_page: dict[int, list[ElementRow]] = collections.defaultdict(list)
+    for row in rows:
+        if row.page is not None and row.boxes and not row.media:
+            by_page[row.page].append(row)
+    found: dict[tuple[str, int], list[ElementRow]] = collections.defaultdict(list)
+    for page, inside in by_page.items():
+        first, last = min(inside, key=lambda row: row.boxes[0].y0), max(inside, key=lambda row: row.boxes[0].y1)
+        for category, row in (("Header", first), ("Footer", last)):
+            number = _BARE_NUMBER.fullmatch(row.text)
+            if number and len(inside) > 1:
+                found[category, int(number[1]) - page].append(row)
+    return {id(row): category for (category, _), same in found.items() if len(same) >= _REPEATED_ON for row in same}
 
 
 def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: dict[int, str]) -> list[ElementRow]:

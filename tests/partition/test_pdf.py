@@ -123,6 +123,19 @@ def test_turned_text_reads_upright_and_its_box_is_where_it_shows(tmp_path: Path,
     assert 0.3 < box.x0 < box.x1 < 0.4 and box.y1 - box.y0 > 0.3 and 0.86 < box.y1 < 0.9
 
 
+def test_page_numbers_are_told_by_counting(tmp_path: Path, partition: Partition) -> None:
+    """They stand below the text, which ends at another height on each page; a number that does not count stays text."""
+    pages = [
+        [*paragraph(700 - 40 * n), (300, 600 - 60 * n, 9, str(n + 11)), *([] if n else [(300, 20, 9, "1998")])]
+        for n in range(4)
+    ]
+    rows, _ = partition(make_pdf(tmp_path / "a.pdf", pages), PDF)
+    assert [row.text for row in rows if row.category == "Footer"] == ["1998", "12", "13", "14"]
+    pages = [[*paragraph(700), (300, 500, 9, number)] for number in ("7", "3", "40")]
+    rows, _ = partition(make_pdf(tmp_path / "b.pdf", pages), PDF)
+    assert [row.category for row in rows if row.text.isdigit()] == ["UncategorizedText"] * 3
+
+
 def test_pictures_come_with_box_and_caption(tmp_path: Path, partition: Partition) -> None:
     path = make_pdf(tmp_path / "a.pdf", [[*paragraph(700), (150, 380, 9, "Figure 1: The harbour from above.")]])
     add_picture(path, picture(size=(300, 200)), (150, 400, 300, 200))

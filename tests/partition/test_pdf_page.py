@@ -1,8 +1,9 @@
-"""A page put together: every word in one element, tables joined over pages, tables on scans, and failures that are said."""
+"""A page put together: every word in one element, tables joined over pages and on scans, failures that are said."""
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tasks.partition import hints, pdf_page
 from tasks.partition.detect import PDF
 from tasks.partition.hints import Hint
+from tasks.partition.page import Word
 from tasks.partition.pdf_cells import Cell, Table
 from tasks.partition.pdf_table_rows import table_rows
 from tasks.rows import ElementRow
@@ -22,7 +24,7 @@ HEAD = ("Port", "2023", "2022")
 PORTS = [(f"Harbour {i}", f"{1000 + 7 * i:,}", f"{900 + 3 * i:,}") for i in range(60)]
 
 
-def table(rows: list[tuple[str, ...]], y: float, head: tuple[str, ...] | None = HEAD) -> Page:
+def table(rows: Sequence[tuple[str, ...]], y: float, head: tuple[str, ...] | None = HEAD) -> Page:
     placed: Page = []
     for i, row in enumerate([head, *rows] if head else rows):
         size = -9.0 if head and i == 0 else 9.0
@@ -67,7 +69,7 @@ def test_a_table_goes_on_over_pages(tmp_path: Path, partition: Partition) -> Non
     assert [[box.page for box in row.boxes] for row in rows if row.category == "Table"] == [[1], [2]]
 
 
-def drawn(rows: list[tuple[str, ...]]) -> Image.Image:
+def drawn(rows: Sequence[tuple[str, ...]]) -> Image.Image:
     picture = Image.new("RGB", (1200, 900), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=26)
@@ -108,7 +110,7 @@ def test_words_beside_the_cells_stay_text() -> None:
     cell = Cell(0, 0, 1, 1, "Sales", (10, 10, 60, 20))
     found = Table((10, 10, 200, 60), (cell, Cell(0, 1, 1, 1, "$1,234", (100, 10, 140, 20))), "", "unruled", 0)
     words = [
-        pdf_page.Word(text, x, y, x + 20, y + 10, 10)
+        Word(text, x, y, x + 20, y + 10, 10)
         for text, x, y in (("Sales", 10, 10), ("$", 100, 10), ("1,234", 110, 10), ("Sales", 20, 30), ("note", 20, 45))
     ]
     assert pdf_page._taken([found], words) == {0, 1, 2}  # a word that is said once is taken once

@@ -52,6 +52,28 @@ def make_book(path: Path, pages: int = 5) -> Path:
     )
 
 
+def make_long_table(path: Path) -> Path:
+    """A table over three pages that repeats its header, below a heading."""
+    rows = [(f"Harbour {i}", f"{1000 + i}", f"{900 + i}") for i in range(100)]
+    pages = []
+    for start, end, top in ((0, 38, 680), (38, 78, 720), (78, 100, 720)):
+        placed = [(72.0, 730.0, 18.0, "Ports")] if start == 0 else []
+        for i, row in enumerate([("Port", "2023", "2022"), *rows[start:end]]):
+            placed += [(x, top - 16 * i, 9.0, text) for x, text in zip((72.0, 300.0, 420.0), row, strict=True)]
+        pages.append(placed)
+    return make_pdf(path, pages)
+
+
+def test_a_table_is_one_however_its_pages_are_parted(tmp_path: Path, workers: Workers) -> None:
+    work = work_for(make_long_table(tmp_path / "a.pdf"), PDF)
+    whole, parts = LocalStorage(tmp_path / "whole"), LocalStorage(tmp_path / "parts")
+    one, two = run(whole, work, workers), run(parts, work, workers, part_pages=1)
+    assert (two.digest, two.info) == (one.digest, one.info)
+    tables = [row for row in from_table(stage.load(whole, one), ElementRow) if row.category == "Table"]
+    assert {tuple(box.page for box in row.boxes) for row in tables} == {(1, 2, 3)}
+    assert sum(row.text.count("Harbour") for row in tables) == 100
+
+
 def test_parts_give_the_rows_of_the_whole(tmp_path: Path, workers: Workers) -> None:
     work = work_for(make_book(tmp_path / "a.pdf"), PDF)
     whole, parts = LocalStorage(tmp_path / "whole"), LocalStorage(tmp_path / "parts")
