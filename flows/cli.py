@@ -50,6 +50,7 @@ app.command(quarantine_app)
 app.command("flows.classify_cli:classify", name="classify", help="Say which of several labels fits a file.")
 app.command("flows.cost_cli:cost", name="cost", help="What an ingest would pay to models, or what was paid so far.")
 app.command("flows.evaluate_cli:evaluate", name="evaluate", help="Measure how well retrieval finds known pages.")
+app.command("flows.inspect_cli:inspect", name="inspect", help="Show what is found in one document, page by page.")
 app.command("flows.models_cli:models_app", name="models", help="What models are installed, and getting what is not.")
 
 

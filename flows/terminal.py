@@ -5,6 +5,7 @@ Text that comes from documents is printed without control characters, so that it
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import sys
 import threading
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tasks.answer import Answer
     from tasks.classify import Classified, Classifier
     from tasks.evaluate.evaluation import Evaluation, Measure
+    from tasks.inspect import Inspection
     from tasks.report.run import RunReport
     from tasks.retrieve import SearchResult
 
@@ -102,6 +104,23 @@ def print_classes(names: Sequence[str], classifier: Classifier, files: Iterable[
     for line in classifier.doubts(found):
         note(line)
     return found
+
+
+def print_inspection(found: Inspection) -> None:
+    """A line for each page: what was read there, and what was dropped."""
+    from tasks.report.inspect import facts
+
+    print(_clean(f"{found.title or found.source} ({found.media_type}, {_plural(found.total, 'page')})"))
+    for page in found.pages:
+        name = f"page {page.number}" if page.number is not None else "all"
+        layer = f" of {page.shown.characters}" if page.shown.characters is not None else ""
+        said = [f"{_plural(len(page.elements), 'element')}, {page.characters}{layer} characters"]
+        kinds = collections.Counter(element.category for element in page.elements)
+        said += [f"{n} {kind}" for kind, n in sorted(kinds.items()) if kind in ("Table", "Image", "Figure")]
+        said += [f"{what} {text}" for what, text in facts(dict(page.counts)) if what not in kinds]
+        print(f"{name:>9}  {_clean('; '.join(said))}")
+        for warning in page.warnings:
+            note(f"  {warning}")
 
 
 def print_answer(answer: Answer) -> None:

@@ -41,6 +41,8 @@ class PartitionSettings(Group):
     ocr_dpi: int = Field(150, ge=72, le=600, description="resolution at which pages are rendered for OCR")
     min_picture_px: int = Field(48, ge=1, description="pictures with a shorter side are decoration")
     max_pixels: int = Field(100_000_000, ge=1, description="pictures larger than this are refused before decoding")
+    figure_dpi: int = Field(150, ge=36, le=600, description="resolution at which drawn figures of a PDF are rendered")
+    figure_pixels: int = Field(4_000_000, ge=10_000, description="a rendered figure has at most so many pixels")
 
 
 class ChunkSettings(Group):

@@ -28,7 +28,7 @@ _OCR = ("ocr",)
 _PICTURES = ("min_picture_px", "max_pixels")
 _TEXT = ("unstructured", "sentences", "encodings", "html", "markdown")
 _NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    PDF: ((*_OCR, "ocr_dpi", *_PICTURES), ("pdf", "ocr", "pictures")),
+    PDF: ((*_OCR, "ocr_dpi", *_PICTURES, "figure_dpi", "figure_pixels"), ("pdf", "ocr", "pictures")),
     DOCX: (_PICTURES, ("unstructured", "sentences", "docx", "pictures")),
     PPTX: (_PICTURES, ("unstructured", "sentences", "pptx", "pictures")),
     XLSX: (_PICTURES, ("xlsx", "pictures")),

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from tasks.lake import put_blob, put_file
+from tasks.partition.hints import Hint
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import Storage
 
@@ -22,8 +23,8 @@ _EXTENSIONS = {
 class PartContext:
     """One part of a document at work: pages `first` to `last` (1-based, inclusive; None is to the end).
 
-    A family sets `pages` and `title`, counts and warns; `type_sizes` runs parallel to its rows where a PDF's
-    headings are to be told from the whole document's type sizes.
+    A family sets `pages` and `title`, counts and warns; `hints` run parallel to its rows where a PDF's
+    headings and tables are to be told from the whole document.
     """
 
     storage: Storage
@@ -37,7 +38,7 @@ class PartContext:
     pages: int = 0
     warnings: list[str] = dataclasses.field(default_factory=list)
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    type_sizes: list[float] = dataclasses.field(default_factory=list)
+    hints: list[Hint] = dataclasses.field(default_factory=list)
 
     def blob(self, data: bytes, media_type: str) -> str:
         """Keep raw media in the lake; returns its path."""

@@ -18,6 +18,7 @@ from tasks.errors import DocumentError
 from tasks.partition import audio, delimited, detect, image, mail, office, pdf, sensors, sheets, text, video
 from tasks.partition.context import PartContext
 from tasks.partition.finish import document_title, finish
+from tasks.partition.hints import Hint, dumps, loads
 from tasks.rows import ElementRow, digest, from_table, to_table
 from tasks.settings import Limits, PartitionSettings
 from tasks.sources import open_source
@@ -27,7 +28,7 @@ from tasks.work import DocumentWork
 from tasks.worker import peak_mb
 
 PART = "partition-part"
-_TYPE_SIZE = "type_size"
+_HINT = "hint"
 
 FAMILIES: dict[str, Callable[[Path, PartContext], list[ElementRow]]] = {
     detect.PDF: pdf.partition,
@@ -78,38 +79,38 @@ def partition_part(
     with open_source(work.uri, limits) as path:
         _check_unchanged(path, work)
         rows = FAMILIES[work.media_type](path, context)
-    context.type_sizes += [0.0] * (len(rows) - len(context.type_sizes)) if context.type_sizes else []
     info = StageInfo(context.title, context.pages, 0, tuple(context.warnings), dict(context.counts))
     cost = Cost(round(time.perf_counter() - started, 3), peak_mb())
     if pages is None:
-        return stage.save(storage, "partition", key, _output(rows, context.type_sizes, info), cost)
+        return stage.save(storage, "partition", key, _output(rows, context.hints, info), cost)
     table = to_table(rows, ElementRow)
-    sizes = context.type_sizes or [0.0] * len(rows)
-    table = table.append_column(_TYPE_SIZE, pa.array(sizes, pa.float64()))
-    return stage.save(storage, PART, key, StageOutput(table, digest(rows, sizes, info), info), cost)
+    hints = [dumps(hint) for hint in context.hints] or [dumps(Hint())] * len(rows)
+    table = table.append_column(_HINT, pa.array(hints, pa.string()))
+    return stage.save(storage, PART, key, StageOutput(table, digest(rows, hints, info), info), cost)
 
 
 def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_type: str) -> StageRef:
     """The document's stage file from those of its parts, in order."""
     started = time.perf_counter()
     rows: list[ElementRow] = []
-    sizes: list[float] = []
+    hints: list[Hint] = []
     counts: collections.Counter[str] = collections.Counter()
     for part in parts:
         table = stage.load(storage, part)
         rows += from_table(table, ElementRow)
-        sizes += table.column(_TYPE_SIZE).to_pylist()
+        hints += map(loads, table.column(_HINT).to_pylist())
         counts.update(part.info.counts)
     warnings = tuple(dict.fromkeys(warning for part in parts for warning in part.info.warnings))
     info = StageInfo(parts[0].info.title, sum(part.info.pages for part in parts), 0, warnings, counts)
     seconds = sum(part.cost.seconds for part in parts) + time.perf_counter() - started
     cost = Cost(round(seconds, 3), max(peak_mb(), *(part.cost.peak_mb for part in parts)))
-    return stage.save(storage, "partition", key, _output(rows, sizes if media_type == detect.PDF else [], info), cost)
+    return stage.save(storage, "partition", key, _output(rows, hints if media_type == detect.PDF else [], info), cost)
 
 
-def _output(rows: Sequence[ElementRow], type_sizes: Sequence[float], info: StageInfo) -> StageOutput:
+def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) -> StageOutput:
     """The final rows and what is known of the document besides them."""
-    final = finish(rows, type_sizes, info.pages)
+    known = collections.Counter(info.counts)
+    final = finish(rows, hints, info.pages, known)
     characters = sum(len(row.text) for row in final)
     blank = info.counts.get("pages_blank", 0)
     if not final and not (info.pages and blank == info.pages):
@@ -117,7 +118,7 @@ def _output(rows: Sequence[ElementRow], type_sizes: Sequence[float], info: Stage
     if not final:
         raise DocumentError("no_text", f"all of its {info.pages} pages are blank", "nothing to index")
     counts = collections.Counter(row.category for row in final)
-    counts.update({name: n for name, n in info.counts.items() if n})
+    counts.update({name: n for name, n in known.items() if n})
     if info.pages:
         counts["pages_out"] = len({row.page for row in final if row.page is not None})
     output = StageInfo(

@@ -14,8 +14,9 @@ from PIL import Image
 from tasks.clean import clean, clean_characters
 from tasks.partition.context import PartContext
 from tasks.partition.ocr import check_pixels
-from tasks.partition.pdf_pictures import png
+from tasks.partition.pdf_render import png
 from tasks.partition.tables import ROWS_PER_GROUP, row_groups
+from tasks.partition.tally import drop, keep
 from tasks.rows import Box, ElementRow
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ def keep_picture(data: bytes, context: PartContext) -> tuple[str, str] | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             check_pixels(image.size, context.settings.max_pixels)
-            if min(image.size) < context.settings.min_picture_px or image.format in ("WMF", "EMF"):
-                raise ValueError("decoration, or a format that only Windows draws")
+            if min(image.size) < context.settings.min_picture_px:
+                drop(context.counts, "pictures", "small")
+                return None
+            if image.format in ("WMF", "EMF"):
+                raise ValueError("a format that only Windows draws")
             media_type = _KEPT_FORMATS.get(image.format or "")
             if media_type is None:
                 data, media_type = png(image), "image/png"
@@ -102,9 +106,9 @@ def keep_picture(data: bytes, context: PartContext) -> tuple[str, str] | None:
     except MemoryError:
         raise  # of the limits, not of the picture: the rows must not depend on them
     except Exception:  # noqa: BLE001  # Pillow's codecs raise many kinds; a picture must not cost the text
-        context.counts["pictures_dropped"] += 1
+        drop(context.counts, "pictures", "unreadable")
         return None
-    context.counts["pictures_kept"] += 1
+    keep(context.counts, "pictures")
     return context.blob(data, media_type), media_type
 
 

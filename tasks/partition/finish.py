@@ -1,6 +1,7 @@
-"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page.
+"""What only the whole document shows: headings by type size, running headers and footers, pictures on every page, and
+tables that go on over pages.
 
-In: the rows of all parts in order, and the type sizes beside those of a PDF. Out: the final rows, renumbered.
+In: the rows of all parts in order, and the hints beside those of a PDF. Out: the final rows, renumbered.
 """
 
 from __future__ import annotations
@@ -10,24 +11,39 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from tasks.partition.continued import with_tables
+from tasks.partition.hints import Hint
+from tasks.partition.tally import What, drop_kept
 from tasks.rows import ElementRow
 
 _LEVELS = 4
 _MIN_STEP = 0.2  # points above body text that make a heading
 _EDGE = 0.09  # share of the page height where headers and footers are
 _REPEATED_ON = 3  # pages
+_PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
+_PICTURES: dict[str, What] = {"Image": "pictures", "Figure": "figures"}
+_BARE_NUMBER = re.compile(r"[-–— ]*(\d{1,5})[-–— ]*")
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
 
 
-def finish(rows: Sequence[ElementRow], type_sizes: Sequence[float], pages: int) -> list[ElementRow]:
-    """The document's rows: equal input gives equal output, whatever parts it came in."""
-    final = _drop_repeated_pictures(rows, pages)
-    if type_sizes:
-        sizes = {id(row): size for row, size in zip(rows, type_sizes, strict=True)}
-        edges = _running(final, pages)
-        final = _with_headings(final, [sizes[id(row)] for row in final], edges)
+def finish(
+    rows: Sequence[ElementRow], hints: Sequence[Hint], pages: int, counts: collections.Counter[str] | None = None
+) -> list[ElementRow]:
+    """The document's rows: equal input gives equal output, whatever parts it came in. `counts` of kept pictures are
+    brought up to date."""
+    final = _drop_repeated_pictures(rows, pages, collections.Counter() if counts is None else counts)
+    if hints:
+        by_row = {id(row): hint for row, hint in zip(rows, hints, strict=True)}
+        known = [by_row[id(row)] for row in final]
+        titled = _with_headings(final, [hint.size for hint in known], _running(final, pages))
+        final = _in_place(with_tables(titled, known))
     return [dataclasses.replace(row, ordinal=i) for i, row in enumerate(final)]
+
+
+def _in_place(rows: Sequence[ElementRow]) -> list[ElementRow]:
+    """Headers before everything on their page, footers after it."""
+    return sorted(rows, key=lambda row: (row.page or 0, _PLACES.get(row.category, 1)))
 
 
 def document_title(rows: Sequence[ElementRow]) -> str:
@@ -37,7 +53,9 @@ def document_title(rows: Sequence[ElementRow]) -> str:
     return next((row.text.replace("\n", " ")[:200] for row in titles if (row.level or 0) == best), "")
 
 
-def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[ElementRow]:
+def _drop_repeated_pictures(
+    rows: Sequence[ElementRow], pages: int, counts: collections.Counter[str]
+) -> list[ElementRow]:
     """A logo on every page is one picture: the first is kept where it is on three pages or more."""
     if pages < _REPEATED_ON:
         return list(rows)
@@ -47,8 +65,9 @@ def _drop_repeated_pictures(rows: Sequence[ElementRow], pages: int) -> list[Elem
             on[row.media].add(row.page)
     kept, seen = [], set()
     for row in rows:
-        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category == "Image":
+        if row.media and len(on[row.media]) >= _REPEATED_ON and row.category in _PICTURES:
             if row.media in seen:
+                drop_kept(counts, _PICTURES[row.category], "repeated")
                 continue
             seen.add(row.media)
         kept.append(row)
@@ -71,7 +90,23 @@ def _running(rows: Sequence[ElementRow], pages: int) -> dict[int, str]:
         bare_number = category == "Footer" and _PAGE_NUMBER.fullmatch(text)
         if repeated or bare_number:
             edges.update({id(row): category for row in same})
-    return edges
+    return _page_numbers(rows) | edges
+
+
+def _page_numbers(rows: Sequence[ElementRow]) -> dict[int, str]:
+    """Numbers that stand first or last on their pages, wherever that is, and count with them."""
+    by_page: dict[int, list[ElementRow]] = collections.defaultdict(list)
+    for row in rows:
+        if row.page is not None and row.boxes and not row.media:
+            by_page[row.page].append(row)
+    found: dict[tuple[str, int], list[ElementRow]] = collections.defaultdict(list)
+    for page, inside in by_page.items():
+        first, last = min(inside, key=lambda row: row.boxes[0].y0), max(inside, key=lambda row: row.boxes[0].y1)
+        for category, row in (("Header", first), ("Footer", last)):
+            number = _BARE_NUMBER.fullmatch(row.text)
+            if number and len(inside) > 1:
+                found[category, int(number[1]) - page].append(row)
+    return {id(row): category for (category, _), same in found.items() if len(same) >= _REPEATED_ON for row in same}
 
 
 def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: dict[int, str]) -> list[ElementRow]:

@@ -11,7 +11,8 @@ from tasks.errors import DocumentError
 from tasks.partition import ocr
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
-from tasks.partition.pdf_pictures import png
+from tasks.partition.pdf_render import png
+from tasks.partition.tally import keep
 from tasks.rows import Box, ElementRow
 
 _KEPT = frozenset({"image/png", "image/jpeg", "image/webp"})
@@ -56,7 +57,7 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
 def _frame(image: Image.Image, number: int, path: Path, context: PartContext) -> list[ElementRow]:
     kept = context.media_type in _KEPT
     data, media_type = (path.read_bytes(), context.media_type) if kept else (png(image), "image/png")
-    context.counts["pictures_kept"] += 1
+    keep(context.counts, "pictures")
     media = context.blob(data, media_type)
     whole = Box.of(number, 0, 0, 1, 1)
     rows = [ElementRow(0, "Image", "", number, (whole,), media=media, media_type=media_type)]
@@ -65,7 +66,7 @@ def _frame(image: Image.Image, number: int, path: Path, context: PartContext) ->
     context.counts["pages_ocr"] += 1
     upright = ImageOps.exif_transpose(image)
     width, height = upright.size
-    for block in blocks(ocr.read(upright), width):
+    for block in blocks(ocr.read(upright)):
         x0, y0, x1, y1 = block.box
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 else "UncategorizedText"

@@ -1,217 +1,185 @@
-"""A PDF page's text layer as spans with boxes, and whether it can be trusted.
+"""A PDF page's text layer as words and spans with boxes, and whether it can be trusted.
 
-Calls pdfium per character through ctypes: about 2 us each, and the only way to see columns, sizes and rotation.
+In: a page. Out: PageText. The text comes in one call, boxes only for the ends of words, and fonts once per text object:
+asking for every character would take as long as pdfium's own reading of the page. Arrays do the rest.
 """
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import dataclasses
-import math
 import re
-import statistics
+import string
 import unicodedata
+from collections.abc import Container
 
+import numpy as np
 import pypdfium2
-import pypdfium2.raw as pdfium
+import pypdfium2.raw as raw_pdfium
 
 from tasks.clean import clean_characters
+from tasks.partition import pdfium
+from tasks.partition.page import View, Word
+from tasks.partition.pdf_fonts import Fonts, Styles
+from tasks.partition.pdf_places import measured
+from tasks.partition.pdf_spans import spans_of
 from tasks.partition.spans import Span
 
 _MAX_CHARACTERS = 200_000  # of one page; more is an attack or a dump, and is cut with a warning
 _GARBAGE_SHARE = 0.2
-_BOLD_NAME = re.compile(rb"bold|black|heavy|demi|-medi(?!um)", re.IGNORECASE)
 _ENOUGH_LETTERS = 300
+_LETTERS, _VOWEL_LETTERS = frozenset(string.ascii_lowercase), frozenset("aeiouy")
 _VOWELS = 0.2  # languages in Latin script have 0.35 to 0.5
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class View:
-    """How page coordinates become what a reader sees: the page box, and quarter turns clockwise."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-    turns: int = 0
-
-    @property
-    def size(self) -> tuple[float, float]:
-        width, height = self.right - self.left, self.top - self.bottom
-        return (height, width) if self.turns % 2 else (width, height)
-
-    def box(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 from the top left of the page as shown."""
-        x0, x1, y0, y1 = left - self.left, right - self.left, bottom - self.bottom, top - self.bottom
-        width, height = self.right - self.left, self.top - self.bottom
-        match self.turns % 4:
-            case 1:
-                return y0, x0, y1, x1
-            case 2:
-                return width - x1, y0, width - x0, y1
-            case 3:
-                return height - y1, width - x1, height - y0, width - x0
-            case _:
-                return x0, height - y1, x1, height - y0
+_IS_BLANK = np.array([chr(code).isspace() for code in range(0x3002)])
+_SURROGATES = re.compile("[\ud800-\udfff]")
+# pdfium's marks for a hyphen at a line end; lines end in CR LF; the bullets of Symbol and Wingdings
+_MARKS = {"\x02": "-", "\ufffe": "-", "\r": " ", "\uf0b7": "•", "\uf0a7": "•"}
+_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+_MEANINGLESS = frozenset(("Cc", "Co", "Cn", "Cs"))
+_UPRIGHT = 15  # degrees; scans and their text layers are crooked by less
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageText:
-    """The spans of a page in `view`, where the text is upright; the page is shown `turned` quarters clockwise from it.
+    """A page's text in `view`, where most of it is upright; the page is shown `turned` quarters clockwise from it.
 
-    `characters` were seen, of which `garbage` mean nothing; `cut` says whether there were more.
+    Words are in the text layer's order; `begins` says which of them begin a line there. `characters` were seen, of
+    which `garbage` mean nothing; `cut` says whether there were more; `scrambled` that the letters are a cipher, as of
+    fonts without a character map.
     """
 
+    words: list[Word]
     spans: list[Span]
     view: View
     turned: int
     characters: int
     garbage: int
     cut: bool = False
+    scrambled: bool = False
+    begins: list[bool] = dataclasses.field(default_factory=list)
+
+    def without(self, taken: Container[int]) -> PageText:
+        """The text without some words, by their numbers."""
+        words: list[Word] = []
+        begins: list[bool] = []
+        begin = False
+        for i, (word, starts) in enumerate(zip(self.words, self.begins, strict=True)):
+            begin = begin or starts
+            if i in taken:
+                begin = True  # what stood left and right of it are two spans
+            else:
+                words.append(word)
+                begins.append(begin)
+                begin = False
+        return dataclasses.replace(self, words=words, spans=spans_of(words, begins), begins=begins)
 
     @property
     def usable(self) -> bool:
         """Whether the layer says what the page shows, as far as can be told without looking at it."""
-        return bool(self.spans) and self.garbage <= _GARBAGE_SHARE * self.characters and not self._scrambled
-
-    @property
-    def _scrambled(self) -> bool:
-        """Fonts without a character map come out as a cipher: letters, but hardly a vowel among them."""
-        letters = [c for span in self.spans for c in span.text.lower() if "a" <= c <= "z"]
-        return len(letters) >= _ENOUGH_LETTERS and sum(map(letters.count, "aeiouy")) < _VOWELS * len(letters)
+        return bool(self.spans) and self.garbage <= _GARBAGE_SHARE * self.characters and not self.scrambled
 
 
-@dataclasses.dataclass(slots=True)
-class _Run:
-    """Characters that pdfium keeps on one line, with their boxes in page coordinates."""
-
-    start: int
-    end: int = 0
-    text: list[str] = dataclasses.field(default_factory=list)
-    boxes: list[tuple[float, float, float, float] | None] = dataclasses.field(default_factory=list)
-
-
-def page_text(page: pypdfium2.PdfPage) -> PageText:
-    """The text layer of a page, turned the way most of its characters read."""
+def page_text(page: pypdfium2.PdfPage, fonts: Fonts | None = None) -> PageText:
+    """The text layer of a page, turned the way most of its characters read. `fonts` number those of the document."""
     shown = page.get_rotation() // 90
+    left, bottom, right, top = page.get_bbox()
     textpage = page.get_textpage()
     try:
-        runs, characters, garbage, cut = _runs(textpage)
-        angles = [_quarter_turns(textpage, run) for run in runs]
-        turns = _main_turn(runs, angles) if runs else shown
-        left, bottom, right, top = page.get_bbox()
-        view = View(left, bottom, right, top, turns)
-        spans: list[Span] = []
-        for run, angle in zip(runs, angles, strict=True):
-            spans += _spans(textpage, run, view, upright=angle == turns)
-        return PageText(spans, view, (shown - turns) % 4, characters, garbage, cut)
+        total = textpage.count_chars()
+        text = _text(textpage, min(total, _MAX_CHARACTERS))
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        starts, ends = _pieces(codes)
+        if not len(starts):
+            return PageText([], [], View(left, bottom, right, top, shown), 0, 0, 0)
+        handle = pdfium.address_of(textpage.raw)
+        starts, ends, box, style = measured(handle, starts, ends, fonts or Fonts())
     finally:
         textpage.close()
+    turns = _main_turn(style.angles, ends - starts)
+    view = View(left, bottom, right, top, turns)
+    words, newline = _words(text, codes, starts, ends, view, box, style)
+    characters, garbage, scrambled = _count(text)
+    return PageText(
+        words, spans_of(words, newline), view, (shown - turns) % 4, characters, garbage, total > _MAX_CHARACTERS,
+        scrambled, newline,
+    )  # fmt: skip
 
 
-def _runs(textpage: pypdfium2.PdfTextPage) -> tuple[list[_Run], int, int, bool]:
-    """The page's characters, split where pdfium sees a line end."""
-    raw = textpage.raw
-    total = textpage.count_chars()
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    runs, run, characters, garbage = [], _Run(0), 0, 0
-    for i in range(min(total, _MAX_CHARACTERS)):
-        code = pdfium.FPDFText_GetUnicode(raw, i)
-        if code in (10, 13):
-            if run.text:
-                runs.append(run)
-            run = _Run(i + 1)
-            continue
-        character = chr(code) if 0 < code < 0x110000 else "\0"
-        if character.isspace():
-            run.text.append(" ")
-            run.boxes.append(None)
-            continue
-        characters += 1
-        if _is_garbage(character, code):
-            garbage += 1
-            if code < 32 and code != 2:
-                continue
-        pdfium.FPDFText_GetCharBox(raw, i, left, right, bottom, top)
-        if not run.text:
-            run.start = i
-        run.end = i
-        run.text.append("-" if code in (2, 0xFFFE) else character)  # pdfium's marks for a hyphen at a line end
-        run.boxes.append((left.value, bottom.value, right.value, top.value))
-    if run.text:
-        runs.append(run)
-    return runs, characters, garbage, total > _MAX_CHARACTERS
+def _text(textpage: pypdfium2.PdfTextPage, count: int) -> str:
+    """The page's text, one character for each of pdfium's."""
+    buffer = (ctypes.c_ushort * (count + 1))()
+    got = raw_pdfium.FPDFText_GetText(textpage.raw, 0, count, buffer)
+    text = bytes(buffer)[: 2 * max(got - 1, 0)].decode("utf-16-le", "surrogatepass")
+    if len(text) != count or _SURROGATES.search(text):
+        handle = pdfium.address_of(textpage.raw)  # characters that it leaves out, or outside the basic plane
+        codes = (pdfium.text_unicode(handle, i) for i in range(count))
+        text = "".join(chr(code) if 0 < code < 0x110000 else "\0" for code in codes)
+    for mark, means in _MARKS.items():
+        text = text.replace(mark, means)
+    return text
 
 
-def _is_garbage(character: str, code: int) -> bool:
-    """Unmapped glyphs: controls, replacement and private-use characters."""
-    return code not in (2, 0xFFFE) and (code == 0xFFFD or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs"))
+def _pieces(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where words begin and end."""
+    blank = np.concatenate([[True], _IS_BLANK[np.minimum(codes, len(_IS_BLANK) - 1)], [True]])
+    edges = np.flatnonzero(blank[1:] != blank[:-1]).astype(np.intc)
+    return edges[::2], edges[1::2]
 
 
-def _quarter_turns(textpage: pypdfium2.PdfTextPage, run: _Run) -> int:
-    """How many quarters clockwise the page must turn for this run to be upright."""
-    angle = pdfium.FPDFText_GetCharAngle(textpage.raw, run.start)  # radians; pdfium counts clockwise
-    return int(-round(max(angle, 0.0) / 1.5707963) % 4)
-
-
-def _main_turn(runs: list[_Run], angles: list[int]) -> int:
-    weight = [0, 0, 0, 0]
-    for run, angle in zip(runs, angles, strict=True):
-        weight[angle] += len(run.text)
+def _main_turn(angles: np.ndarray, lengths: np.ndarray) -> int:
+    """How many quarters clockwise the page must turn for most characters to be upright."""
+    quarters = np.round(angles / 90).astype(int) % 4
+    weight = [int(lengths[quarters == turn].sum()) for turn in range(4)]
     return max(range(4), key=lambda turn: (weight[turn], -turn))
 
 
-def _spans(textpage: pypdfium2.PdfTextPage, run: _Run, view: View, upright: bool) -> list[Span]:
-    """A run split where characters jump: the gap between table columns, or back to another line."""
-    raw = textpage.raw
-    boxes = [None if box is None else view.box(*box) for box in run.boxes]
-    known = [box for box in boxes if box is not None]
-    if not known:
-        return []
-    height = statistics.median(box[3] - box[1] if upright else box[2] - box[0] for box in known)
-    size = _size(raw, run.start)
-    if not 0.4 * height <= size <= 4 * height and height > 0:  # a font whose own units are off: its glyphs speak
-        size = height * 1.3
-    bold = _is_bold(raw, run.start) and _is_bold(raw, run.end)  # not a line that only begins in bold
-    pieces: list[tuple[list[str], list[tuple[float, float, float, float]]]] = [([], [])]
-    for character, box in zip(run.text, boxes, strict=True):
-        text, seen = pieces[-1]
-        if box is not None and seen and upright and _jumps(seen[-1], box, size):
-            pieces.append(([], []))
-            text, seen = pieces[-1]
-        if box is not None or seen:
-            text.append(character)
-        if box is not None:
-            seen.append(box)
-    spans = []
-    for text, seen in pieces:
-        cleaned = " ".join(clean_characters("".join(text)).split())
-        if cleaned and seen:
-            x0, y0 = min(b[0] for b in seen), min(b[1] for b in seen)
-            x1, y1 = max(b[2] for b in seen), max(b[3] for b in seen)
-            if upright:  # glyph boxes hug the ink; lines need their type's height to compare
-                middle = (y0 + y1) / 2
-                y0, y1 = min(y0, middle - size * 0.4), max(y1, middle + size * 0.4)
-            spans.append(Span(cleaned, x0, y0, x1, y1, round(size, 1), bold))
-    return spans
+def _words(
+    text: str, codes: np.ndarray, starts: np.ndarray, ends: np.ndarray, view: View, box: np.ndarray, style: Styles
+) -> tuple[list[Word], list[bool]]:
+    """The words, and for each whether pdfium begins a line with it."""
+    x0, y0, x1, y1 = view.box(*box.T)
+    angles = (style.angles - 90 * view.turns) % 360
+    angles = np.where((angles <= _UPRIGHT) | (angles >= 360 - _UPRIGHT), 0, np.round(angles)).astype(int)
+    line = np.cumsum(codes == 10)[starts]
+    newline = np.diff(line, prepend=-1) > 0
+    texts = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    rows = zip(
+        texts, *(np.round(values, 2).tolist() for values in (x0, y0, x1, y1)), np.round(style.sizes, 1).tolist(),
+        style.bold.tolist(), style.fonts.tolist(), angles.tolist(), strict=True,
+    )  # fmt: skip
+    words = list(map(Word._make, rows))
+    begins = newline.tolist()
+    if clean_characters(text) == text and not any(chr(code) in text for code in _LIGATURES):
+        return words, begins
+    return _cleaned(words, begins)
 
 
-def _size(raw: pdfium.FPDF_TEXTPAGE, index: int) -> float:
-    """The type size as it shows: the font's size is often 1, and the text matrix does the rest."""
-    matrix = pdfium.FS_MATRIX()
-    size = pdfium.FPDFText_GetFontSize(raw, index)
-    if not pdfium.FPDFText_GetMatrix(raw, index, matrix):
-        return float(size)
-    return float(size * math.hypot(matrix.c, matrix.d))
+def _cleaned(words: list[Word], begins: list[bool]) -> tuple[list[Word], list[bool]]:
+    """Words without what nobody may see; those of nothing else vanish, and leave their line's beginning behind."""
+    kept: list[Word] = []
+    first: list[bool] = []
+    pending = False
+    for word, begin in zip(words, begins, strict=True):
+        text = clean_characters(word.text).translate(_LIGATURES).strip()
+        pending = pending or begin
+        if text:
+            kept.append(word._replace(text=text))
+            first.append(pending)
+            pending = False
+    return kept, first
 
 
-def _jumps(a: tuple[float, float, float, float], b: tuple[float, float, float, float], size: float) -> bool:
-    return b[0] - a[2] > 1.2 * size or b[2] < a[0] - 0.5 * size or b[1] > a[3] + size or b[3] < a[1] - size
+def _count(text: str) -> tuple[int, int, bool]:
+    """Characters that show, those of them that mean nothing, and whether all are a cipher.
 
-
-def _is_bold(raw: pdfium.FPDF_TEXTPAGE, index: int) -> bool:
-    if pdfium.FPDFText_GetFontWeight(raw, index) >= 600:
-        return True
-    buffer = ctypes.create_string_buffer(128)
-    pdfium.FPDFText_GetFontInfo(raw, index, buffer, 128, None)
-    return _BOLD_NAME.search(buffer.value) is not None
+    Unmapped glyphs come as controls or private use. Fonts without a character map come as letters, with hardly a vowel
+    among them.
+    """
+    seen = collections.Counter(text)
+    shown = {character: n for character, n in seen.items() if not character.isspace()}
+    garbage = sum(n for c, n in shown.items() if c == "\ufffd" or unicodedata.category(c) in _MEANINGLESS)
+    low = [(character.lower(), n) for character, n in shown.items()]
+    letters = sum(n for character, n in low if character in _LETTERS)
+    vowels = sum(n for character, n in low if character in _VOWEL_LETTERS)
+    return sum(shown.values()), garbage, letters >= _ENOUGH_LETTERS and vowels < _VOWELS * letters

@@ -29,6 +29,6 @@ def partition(storage: LocalStorage) -> Partition:
     ) -> tuple[list[ElementRow], PartContext]:
         context = PartContext(storage, PartitionSettings(max_pixels=max_pixels), limits or Limits(), media_type, ocr)
         rows = FAMILIES[media_type](path, context)
-        return finish(rows, context.type_sizes, context.pages), context
+        return finish(rows, context.hints, context.pages), context
 
     return run

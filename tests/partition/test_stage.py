@@ -52,6 +52,28 @@ def make_book(path: Path, pages: int = 5) -> Path:
     )
 
 
+def make_long_table(path: Path) -> Path:
+    """A table over three pages that repeats its header, below a heading."""
+    rows = [(f"Harbour {i}", f"{1000 + i}", f"{900 + i}") for i in range(100)]
+    pages = []
+    for start, end, top in ((0, 38, 680), (38, 78, 720), (78, 100, 720)):
+        placed = [(72.0, 730.0, 18.0, "Ports")] if start == 0 else []
+        for i, row in enumerate([("Port", "2023", "2022"), *rows[start:end]]):
+            placed += [(x, top - 16 * i, 9.0, text) for x, text in zip((72.0, 300.0, 420.0), row, strict=True)]
+        pages.append(placed)
+    return make_pdf(path, pages)
+
+
+def test_a_table_is_one_however_its_pages_are_parted(tmp_path: Path, workers: Workers) -> None:
+    work = work_for(make_long_table(tmp_path / "a.pdf"), PDF)
+    whole, parts = LocalStorage(tmp_path / "whole"), LocalStorage(tmp_path / "parts")
+    one, two = run(whole, work, workers), run(parts, work, workers, part_pages=1)
+    assert (two.digest, two.info) == (one.digest, one.info)
+    tables = [row for row in from_table(stage.load(whole, one), ElementRow) if row.category == "Table"]
+    assert {tuple(box.page for box in row.boxes) for row in tables} == {(1, 2, 3)}
+    assert sum(row.text.count("Harbour") for row in tables) == 100
+
+
 def test_parts_give_the_rows_of_the_whole(tmp_path: Path, workers: Workers) -> None:
     work = work_for(make_book(tmp_path / "a.pdf"), PDF)
     whole, parts = LocalStorage(tmp_path / "whole"), LocalStorage(tmp_path / "parts")
@@ -59,7 +81,9 @@ def test_parts_give_the_rows_of_the_whole(tmp_path: Path, workers: Workers) -> N
     one, two = run(whole, work, workers), run(parts, work, workers, part_pages=2, pages=seen)
     assert (two.digest, two.info, sorted(seen)) == (one.digest, one.info, [1, 2, 2])
     assert (one.info.pages, one.info.title) == (5, "Chapter 1")
-    assert dict(one.info.counts) == {"NarrativeText": 5, "Title": 5, "pages_out": 5}
+    assert {**one.info.counts, "characters_kept": 155} == {
+        "NarrativeText": 5, "Title": 5, "pages_out": 5, "characters_layer": 155, "characters_kept": 155
+    }  # fmt: skip
     assert one.cost.peak_mb > 10 and two.cost.seconds > 0
     assert stage.find(whole, "partition", one.key) == one
     rows = from_table(stage.load(parts, two), ElementRow)
@@ -116,15 +140,16 @@ def test_a_recipe_holds_what_its_type_needs_and_no_more() -> None:
     capabilities = resolve_capabilities()
     settings = Settings(partition=PartitionSettings(ocr_dpi=200, max_pixels=1000))
     pdf = partition.recipe(settings, capabilities, PDF)
+    pictures = {"min_picture_px": 48, "max_pixels": 1000, "figure_dpi": 150, "figure_pixels": 4_000_000}
     assert (dict(pdf.settings), set(pdf.capabilities)) == (
-        {"ocr": True, "ocr_dpi": 200, "min_picture_px": 48, "max_pixels": 1000},
+        {"ocr": True, "ocr_dpi": 200, **pictures},
         {"pdf", "ocr", "pictures"},
     )
     text = partition.recipe(settings, capabilities, "text/plain")
     parsers = {"unstructured", "sentences", "encodings", "html", "markdown"}
     assert (dict(text.settings), set(text.capabilities)) == ({}, parsers)
     off = partition.recipe(Settings(partition=PartitionSettings(ocr=False)), capabilities, PDF)
-    assert dict(off.settings).keys() == {"ocr", "min_picture_px", "max_pixels"}
+    assert dict(off.settings).keys() == {"ocr", *pictures}
     assert set(off.capabilities) == {"pdf", "pictures"}
     assert dict(partition.recipe(settings, capabilities, "video/mp4").capabilities).keys() == {"video"}
     for media_type in (EML, *OFFICE, *IMAGES, *AUDIO, *VIDEO, DEPTH, THERMAL, IMU):

@@ -1,0 +1,60 @@
+"""The partition of a PDF in this process, page by page, as the pipeline does it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tasks.errors import DocumentError
+from tasks.partition import pdf
+from tasks.partition.context import PartContext
+from tasks.partition.detect import PDF
+from tasks.partition.finish import finish
+from tasks.rows import ElementRow
+from tasks.settings import Limits, PartitionSettings
+from tasks.storage import LocalStorage
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Partitioned:
+    """A document's final rows; `ocr` are the pages that were (or, with OCR off, would have been) read by OCR."""
+
+    rows: list[ElementRow]
+    context: PartContext
+
+    def by_page(self) -> dict[int, list[ElementRow]]:
+        found: dict[int, list[ElementRow]] = {}
+        for row in self.rows:
+            for page in sorted({row.page or 0, *(box.page for box in row.boxes)}):
+                found.setdefault(page, []).append(row)
+        return found
+
+
+def partitioned(path: Path, ocr: bool = False) -> Partitioned:
+    """A PDF's rows. Raises DocumentError."""
+    with lake() as storage:
+        context = PartContext(storage, PartitionSettings(), Limits(), PDF, ocr)
+        rows = pdf.partition(path, context)
+        return Partitioned(finish(rows, context.hints, context.pages), context)
+
+
+@contextlib.contextmanager
+def lake() -> Iterator[LocalStorage]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield LocalStorage(Path(folder))
+
+
+def pdfs(paths: Iterable[str]) -> list[Path]:
+    """The PDFs at and below paths, by name."""
+    found: list[Path] = []
+    for name in paths:
+        path = Path(name)
+        found += sorted(path.rglob("*.pdf")) if path.is_dir() else [path]
+    return found
+
+
+def why(error: DocumentError) -> str:
+    return f"{error.code}: {error}"
