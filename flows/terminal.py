@@ -113,7 +113,7 @@ def print_inspection(found: Inspection) -> None:
     print(_clean(f"{found.title or found.source} ({found.media_type}, {_plural(found.total, 'page')})"))
     for page in found.pages:
         name = f"page {page.number}" if page.number is not None else "all"
-        layer = f" of {page.shown.characters}" if page.shown.characters is not None else ""
+        layer = f" of {page.layer}" if page.layer is not None else ""
         said = [f"{_plural(len(page.elements), 'element')}, {page.characters}{layer} characters"]
         kinds = collections.Counter(element.category for element in page.elements)
         said += [f"{n} {kind}" for kind, n in sorted(kinds.items()) if kind in ("Table", "Image", "Figure")]

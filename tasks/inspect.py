@@ -36,19 +36,12 @@ _KEY = "inspect"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Shown:
-    """A page as a reader sees it: the path of its render, and the characters of its text layer (None: it has none)."""
-
-    render: str | None
-    characters: int | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class InspectedPage:
     """A page, or a whole document without pages (`number` is None then)."""
 
     number: int | None
-    shown: Shown
+    render: str | None
+    """Where in the storage a picture of the page is."""
     elements: tuple[ElementRow, ...]
     counts: Mapping[str, int]
     warnings: tuple[str, ...]
@@ -57,6 +50,11 @@ class InspectedPage:
     def characters(self) -> int:
         """Those that are no white space, as text layers are counted."""
         return sum(len("".join(element.text.split())) for element in self.elements)
+
+    @property
+    def layer(self) -> int | None:
+        """Characters of the page's text layer, None where none was used."""
+        return self.counts.get("characters_layer")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Inspection:
             "pages": [
                 {
                     "page": page.number,
-                    "characters_in_layer": page.shown.characters,
+                    "characters_in_layer": page.layer,
                     "characters": page.characters,
                     "counts": dict(page.counts),
                     "warnings": list(page.warnings),
@@ -156,7 +154,7 @@ def _inspect(
     total = workers.call(count_pages, work, limits, seconds=limits.seconds_per_document, name=name)
     first, last = _range(wanted, total)
 
-    def page(number: int) -> tuple[StageRef, Shown]:
+    def page(number: int) -> tuple[StageRef, str]:
         what = f"{name}, page {number}"
         span = (number, number)
         ref = workers.call(partition_part, *arguments, f"{_KEY}-{number}", span, seconds=seconds, name=what)
@@ -185,13 +183,13 @@ def _inspection(
     work: DocumentWork,
     ref: StageRef,
     parts: Mapping[int, StageRef],
-    shown: Mapping[int, Shown],
+    shown: Mapping[int, str],
     total: int,
     storage: Storage,
 ) -> Inspection:
     rows = from_table(stage.load(storage, ref), ElementRow)
     if not parts:
-        whole = InspectedPage(None, Shown(None, None), tuple(rows), ref.info.counts, ref.info.warnings)
+        whole = InspectedPage(None, None, tuple(rows), ref.info.counts, ref.info.warnings)
         return Inspection(work.uri, work.media_type, ref.info.title, total, (whole,), ref.info.counts)
     pages = tuple(
         InspectedPage(
@@ -206,32 +204,29 @@ def _inspection(
     return Inspection(work.uri, work.media_type, ref.info.title, total, pages, ref.info.counts)
 
 
-def show_page(storage: Storage, work: DocumentWork, limits: Limits, number: int) -> Shown:
+def show_page(storage: Storage, work: DocumentWork, limits: Limits, number: int) -> str:
     """The worker's side: one page as a JPEG in the lake."""
     with open_source(work.uri, limits) as path:
         return _show_pdf(path, number, storage) if work.media_type == PDF else _show_frame(path, number, storage)
 
 
-def _show_pdf(path: Path, number: int, storage: Storage) -> Shown:
-    from tasks.partition.pdf import open_pdf
-    from tasks.partition.pdf_render import jpeg, render
-    from tasks.partition.pdf_text import page_text
+def _show_pdf(path: Path, number: int, storage: Storage) -> str:
+    from tasks.partition.pdf.reader import open_pdf
+    from tasks.partition.pdf.render import jpeg, render
 
     with open_pdf(path) as document:
-        page = document[number - 1]
-        characters = page_text(page).characters
-        return Shown(put_blob(storage, jpeg(render(page, 150, _RENDER_PIXELS), 75), "jpg"), characters)
+        return put_blob(storage, jpeg(render(document[number - 1], 150, _RENDER_PIXELS), 75), "jpg")
 
 
-def _show_frame(path: Path, number: int, storage: Storage) -> Shown:
+def _show_frame(path: Path, number: int, storage: Storage) -> str:
     from PIL import ImageOps
 
     from tasks.partition.image import open_picture
-    from tasks.partition.pdf_render import jpeg
+    from tasks.partition.pdf.render import jpeg
 
     with open_picture(path) as image:
         image.seek(number - 1)
         upright = ImageOps.exif_transpose(image)
         scale = min(1.0, (_RENDER_PIXELS / max(1, upright.width * upright.height)) ** 0.5)
         small = upright.resize((max(1, round(upright.width * scale)), max(1, round(upright.height * scale))))
-        return Shown(put_blob(storage, jpeg(small, 75), "jpg"), None)
+        return put_blob(storage, jpeg(small, 75), "jpg")

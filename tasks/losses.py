@@ -7,6 +7,7 @@ page and once in its elements counts as lost.
 | entry | meaning |
 |---|---|
 | pages, pages_out, pages_blank, pages_ocr | gone through; with elements; without ink; read by OCR |
+| pages_pictured | pages that show something of which nothing was recognised: kept as pictures |
 | characters_layer, characters_kept | in the PDF's text layer, where it is used; of these in elements |
 | characters_elements, characters_chunks | in elements but running headers and footers, and said; of these in chunks |
 | tables, images | elements of these kinds |

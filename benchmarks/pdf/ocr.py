@@ -30,7 +30,7 @@ from benchmarks.pdf.pages import pdfs
 from benchmarks.pdf.reader import peak_mb
 from tasks.partition import ocr
 from tasks.partition.layout import blocks
-from tasks.partition.pdf_text import page_text
+from tasks.partition.pdf.text.layer import page_text
 from tasks.partition.spans import Span
 
 _MIN_CHARACTERS = 500

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.errors import DocumentError
-from tasks.partition import pdf
 from tasks.partition.context import PartContext
 from tasks.partition.detect import PDF
 from tasks.partition.finish import finish
+from tasks.partition.pdf import reader as pdf
 from tasks.rows import ElementRow
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import LocalStorage

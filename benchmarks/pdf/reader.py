@@ -30,8 +30,8 @@ class Figures:
 
 def text_only() -> Read:
     from tasks.partition.layout import arrange
-    from tasks.partition.pdf_fonts import Fonts
-    from tasks.partition.pdf_text import page_text
+    from tasks.partition.pdf.text.fonts import Fonts
+    from tasks.partition.pdf.text.layer import page_text
 
     def read(path: Path) -> Iterator[int]:
         fonts = Fonts()
@@ -48,8 +48,8 @@ def whole() -> Read:
     from benchmarks.pdf.pages import lake
     from tasks.partition.context import PartContext
     from tasks.partition.detect import PDF
-    from tasks.partition.pdf import page_elements
-    from tasks.partition.pdf_fonts import Fonts
+    from tasks.partition.pdf.reader import page_elements
+    from tasks.partition.pdf.text.fonts import Fonts
     from tasks.settings import Limits, PartitionSettings
 
     def read(path: Path) -> Iterator[int]:

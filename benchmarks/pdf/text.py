@@ -23,7 +23,7 @@ from benchmarks.pdf.pages import partitioned, pdfs
 from benchmarks.pdf.recall import Recall, layer, recall
 from benchmarks.pdf.tagged import logical_text
 from tasks.errors import DocumentError
-from tasks.partition.pdf_text import page_text
+from tasks.partition.pdf.text.layer import page_text
 from tasks.rows import ElementRow
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from PIL import ImageDraw
 
 from tasks.errors import DocumentError
-from tasks.partition import pdf
 from tasks.partition.context import PartContext
 from tasks.partition.finish import finish
-from tasks.partition.pdf_render import render
+from tasks.partition.pdf import reader as pdf
+from tasks.partition.pdf.render import render
 from tasks.rows import ElementRow
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import LocalStorage

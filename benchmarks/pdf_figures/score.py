@@ -11,9 +11,9 @@ import pypdfium2
 from benchmarks.pdf_figures.pages import KINDS, Page
 from tasks.partition.boxes import Box, iou
 from tasks.partition.context import PartContext
-from tasks.partition.pdf_drawings import page_drawings
-from tasks.partition.pdf_figure_rows import page_figures
-from tasks.partition.pdf_text import page_text
+from tasks.partition.pdf.drawings import page_drawings
+from tasks.partition.pdf.figures.elements import page_figures
+from tasks.partition.pdf.text.layer import page_text
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import LocalStorage
 

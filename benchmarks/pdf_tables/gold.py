@@ -1,6 +1,6 @@
 """What a generated page is known to hold: its tables cell by cell, and where its prose is.
 
-Coordinates are points from the top left of the page as it reads upright, as in `tasks.partition.page`.
+Coordinates are points from the top left of the page as it reads upright, as in `tasks.partition.pdf.content`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Rect = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GoldCell:
-    """A cell of a table; `text` as the conventions of `tasks.partition.pdf_tables` write it."""
+    """A cell of a table; `text` as the conventions of `tasks.partition.pdf.tables.find` write it."""
 
     row: int
     column: int

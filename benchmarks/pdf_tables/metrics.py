@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.pdf_tables.gold import GoldPage, GoldTable, Rect
 from benchmarks.pdf_tables.grits import grits
-from tasks.partition.page import Word
-from tasks.partition.pdf_cells import Table
+from tasks.partition.pdf.content import Word
+from tasks.partition.pdf.tables.cells import Table
 
 MATCH = 0.7
 

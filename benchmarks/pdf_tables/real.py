@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pdf_tables.systems import System
-from tasks.partition.pdf_cells import Table
+from tasks.partition.pdf.tables.cells import Table
 
 _PLAIN = re.compile(r"[\s$]")
 TARGET = 0.90

@@ -13,7 +13,7 @@ from benchmarks.pdf_tables.make import MAKERS, document
 from benchmarks.pdf_tables.metrics import Score, score_page
 from benchmarks.pdf_tables.report import markdown
 from benchmarks.pdf_tables.systems import System, page_words, systems
-from tasks.partition.pdf_joins import continues, join
+from tasks.partition.pdf.tables.joins import continues, join
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 
 import pypdfium2
 
-from tasks.partition.page import Word
-from tasks.partition.pdf_cells import Cell, Table
-from tasks.partition.pdf_drawings import page_drawings
-from tasks.partition.pdf_tables import find_tables
-from tasks.partition.pdf_text import page_text
+from tasks.partition.pdf.content import Word
+from tasks.partition.pdf.drawings import page_drawings
+from tasks.partition.pdf.tables.cells import Cell, Table
+from tasks.partition.pdf.tables.find import find_tables
+from tasks.partition.pdf.text.layer import page_text
 
 Pages = Iterator[tuple[list[Table], float]]
 System = Callable[[bytes], Pages]

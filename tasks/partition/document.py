@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from tasks import stage
 from tasks.errors import DocumentError
-from tasks.partition import audio, delimited, detect, image, mail, office, pdf, sensors, sheets, text, video
+from tasks.partition import audio, delimited, detect, image, mail, office, sensors, sheets, text, video
 from tasks.partition.context import PartContext
 from tasks.partition.finish import document_title, finish
 from tasks.partition.hints import Hint, dumps, loads
+from tasks.partition.pdf import reader as pdf
 from tasks.rows import ElementRow, digest, from_table, to_table
 from tasks.settings import Limits, PartitionSettings
 from tasks.sources import open_source

@@ -14,7 +14,7 @@ from PIL import Image
 from tasks.clean import clean, clean_characters
 from tasks.partition.context import PartContext
 from tasks.partition.ocr import check_pixels
-from tasks.partition.pdf_render import png
+from tasks.partition.pdf.render import png
 from tasks.partition.tables import ROWS_PER_GROUP, row_groups
 from tasks.partition.tally import drop, keep
 from tasks.rows import Box, ElementRow

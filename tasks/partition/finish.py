@@ -11,8 +11,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tasks.partition.continued import with_tables
 from tasks.partition.hints import Hint
+from tasks.partition.pdf.tables.continued import with_tables
 from tasks.partition.tally import What, drop_kept
 from tasks.rows import ElementRow
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tasks.partition.pdf_cells import Cell, Table
+from tasks.partition.pdf.tables.cells import Cell, Table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tasks.errors import DocumentError
 from tasks.partition import ocr
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
-from tasks.partition.pdf_render import png
+from tasks.partition.pdf.render import png
 from tasks.partition.tally import keep
 from tasks.rows import Box, ElementRow
 

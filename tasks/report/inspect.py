@@ -118,7 +118,7 @@ def facts(counts: object) -> list[tuple[str, str]]:
 
 
 def _view(storage: Storage, page: InspectedPage) -> View:
-    jpeg = storage.read(page.shown.render) if page.shown.render else None
+    jpeg = storage.read(page.render) if page.render else None
     ratio = 1.0
     if jpeg is not None:
         with Image.open(io.BytesIO(jpeg)) as picture:
@@ -141,8 +141,7 @@ def _view(storage: Storage, page: InspectedPage) -> View:
 
 
 def _characters(page: InspectedPage) -> str:
-    layer = page.shown.characters
-    return f"{page.characters} in elements" + (f", {layer} in the text layer" if layer is not None else "")
+    return f"{page.characters} in elements" + (f", {page.layer} in the text layer" if page.layer is not None else "")
 
 
 def _boxes(elements: Sequence[ElementRow], page: int | None, ratio: float) -> Iterator[Drawn]:

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.errors import DocumentError
 from tasks.partition.detect import PDF
+from tasks.partition.pdf import reader
 from tasks.rows import ElementRow
 from tests.files import add_picture, encrypt_pdf, make_pdf, make_scan, picture
 from tests.partition.conftest import Partition
@@ -188,6 +189,16 @@ def test_blank_pages_are_counted(tmp_path: Path, partition: Partition) -> None:
     rows, context = partition(make_pdf(tmp_path / "a.pdf", [paragraph(700), [], paragraph(700)]), PDF)
     assert [row.page for row in rows] == [1, 3]
     assert (context.pages, context.counts["pages_blank"]) == (3, 1)
+
+
+def test_a_page_of_which_nothing_is_recognised_is_kept_as_a_picture(
+    tmp_path: Path, partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "text_page", lambda *_: [])
+    rows, context = partition(make_pdf(tmp_path / "a.pdf", [paragraph(700)]), PDF)
+    assert [(row.category, row.media_type, row.page) for row in rows] == [("Image", "image/jpeg", 1)]
+    assert context.warnings == ["page 1: nothing on it was recognised; it is kept as a picture"]
+    assert context.counts["pages_pictured"] == context.counts["pictures_kept"] == 1
 
 
 def test_a_logo_on_every_page_is_kept_once(tmp_path: Path, partition: Partition) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from tasks.partition import pdf_drawings
-from tasks.partition.page import Drawings, Rule, View
+from tasks.partition.pdf import drawings as pdf_drawings
+from tasks.partition.pdf.content import Drawings, Rule, View
 from tests.files import make_pdf
 
 

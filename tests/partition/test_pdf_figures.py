@@ -15,11 +15,11 @@ from benchmarks.pdf_figures.pen import Pen
 from benchmarks.pdf_figures.score import score
 from tasks.partition.detect import PDF
 from tasks.partition.finish import finish
-from tasks.partition.page import Drawings, Rule, Shape
-from tasks.partition.pdf_evidence import are_bars, plots, why_figure
-from tasks.partition.pdf_figures import find_figures
-from tasks.partition.pdf_labels import CAPTION, SOURCE, assign, lettering
-from tasks.partition.pdf_pictures import Embedded
+from tasks.partition.pdf.content import Drawings, Rule, Shape
+from tasks.partition.pdf.figures.evidence import are_bars, plots, why_figure
+from tasks.partition.pdf.figures.find import find_figures
+from tasks.partition.pdf.figures.labels import CAPTION, SOURCE, assign, lettering
+from tasks.partition.pdf.figures.pictures import Embedded
 from tasks.partition.spans import Span
 from tasks.rows import ElementRow
 from tests.files import make_pdf

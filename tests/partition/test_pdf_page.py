@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.partition import hints, pdf_page
+from tasks.partition import hints
 from tasks.partition.detect import PDF
 from tasks.partition.hints import Hint
-from tasks.partition.page import Word
-from tasks.partition.pdf_cells import Cell, Table
-from tasks.partition.pdf_table_rows import table_rows
+from tasks.partition.pdf import page as pdf_page
+from tasks.partition.pdf.content import Word
+from tasks.partition.pdf.tables.cells import Cell, Table
+from tasks.partition.pdf.tables.elements import table_rows
 from tasks.rows import ElementRow
 from tests.files import make_pdf
 from tests.partition.conftest import Partition

@@ -16,13 +16,13 @@ from benchmarks.pdf_tables.metrics import Score
 from benchmarks.pdf_tables.report import RULED
 from benchmarks.pdf_tables.run import score_document
 from benchmarks.pdf_tables.systems import ours, page_words
-from tasks.partition import pdf_tables
-from tasks.partition.page import Rule, Shape, Word
-from tasks.partition.pdf_cells import Cell, Table, cell_text
-from tasks.partition.pdf_drawings import page_drawings
-from tasks.partition.pdf_joins import continues, join
-from tasks.partition.pdf_tables import find_tables
-from tasks.partition.pdf_text import page_text
+from tasks.partition.pdf.content import Rule, Shape, Word
+from tasks.partition.pdf.drawings import page_drawings
+from tasks.partition.pdf.tables import find as pdf_tables
+from tasks.partition.pdf.tables.cells import Cell, Table, cell_text
+from tasks.partition.pdf.tables.find import find_tables
+from tasks.partition.pdf.tables.joins import continues, join
+from tasks.partition.pdf.text.layer import page_text
 from tests.files import make_pdf
 
 PAGE = (612.0, 792.0)

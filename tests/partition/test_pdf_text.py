@@ -10,12 +10,12 @@ import pytest
 from benchmarks.pdf.made import KINDS, make
 from benchmarks.pdf.recall import layer, recall
 from benchmarks.pdf.text import distances, text_of
-from tasks.partition import pdf_text
 from tasks.partition.detect import PDF
-from tasks.partition.page import Word
-from tasks.partition.pdf_fonts import Fonts
-from tasks.partition.pdf_spans import spans_of
-from tasks.partition.pdf_text import PageText
+from tasks.partition.pdf.content import Word
+from tasks.partition.pdf.text import layer as pdf_text
+from tasks.partition.pdf.text.fonts import Fonts
+from tasks.partition.pdf.text.layer import PageText
+from tasks.partition.pdf.text.spans import spans_of
 from tests.files import make_pdf
 from tests.partition.conftest import Partition
 
