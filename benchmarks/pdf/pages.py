@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -48,10 +49,12 @@ def lake() -> Iterator[LocalStorage]:
 
 
 def pdfs(paths: Iterable[str]) -> list[Path]:
-    """The PDFs at and below paths, by name."""
+    """The PDFs at and below paths, by name. Ends the command where one is not there."""
     found: list[Path] = []
     for name in paths:
         path = Path(name)
+        if not path.exists():
+            sys.exit(f"{path} does not exist")
         found += sorted(path.rglob("*.pdf")) if path.is_dir() else [path]
     return found
 
