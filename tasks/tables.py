@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import html as htmllib
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from lxml import etree
 from lxml import html as lxml_html
 
 Count = Callable[[str], int]
+CELL_GAP = " | "
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class TableRow:
 
     @property
     def text(self) -> str:
-        return " | ".join(self.cells)
+        return CELL_GAP.join(self.cells)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ def linearise(text: str, rows: Sequence[TableRow]) -> str:
         return text.strip()
     beyond = _beyond(text, rows)
     return "\n".join([beyond, *lines] if beyond else lines)
+
+
+def wording(text: str) -> str:
+    """What a table's lines of cells say in words: cells without a letter are left out, but for years.
+
+    Of each line what the line before said too is left out as well: labels that a table repeats in row after row.
+    """
+    lines: list[str] = []
+    before: frozenset[str] = frozenset()
+    for line in text.splitlines():
+        cells = [cell for cell in line.split(CELL_GAP) if any(map(str.isalpha, cell)) or _YEAR.fullmatch(cell.strip())]
+        lines.append(CELL_GAP.join(cell for cell in cells if cell not in before))
+        before = frozenset(cells)
+    return "\n".join(filter(None, lines))
 
 
 def split(

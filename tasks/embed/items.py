@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
+from tasks import tables
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space, embeds_media
 from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
@@ -51,6 +52,9 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     extractive summary of one that has no words is made of ours ("Picture on page 1"): all such would be alike, and
     found together by whatever is nearest to those. It is found as itself, and by full text.
 
+    Figures are all alike to a model, and take most of its time in a table, so of tables the words are embedded: names
+    of rows and columns, and years. Full-text search has the figures. Their extractive summary says no more than that.
+
     Models that embed media have learnt from English captions: they are given a summary's English line.
     """
     found: list[tuple[View, str]] = []
@@ -58,13 +62,20 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     if chunk.kind not in ("text", "table") and not written and not _has_words(chunk):
         return found
     summary = row.text if row else ""
-    stands_for_words = chunk.kind not in ("text", "table") and summary.strip()
-    if "text" in space.views and chunk.text.strip() and not stands_for_words:
-        found.append(("text", f"{chunk.context}\n{chunk.text}" if chunk.context else chunk.text))
-    if "summary" in space.views and summary.strip():
+    words = _words(chunk)
+    if "text" in space.views and words and (chunk.kind in ("text", "table") or not summary.strip()):
+        found.append(("text", f"{chunk.context}\n{words}" if chunk.context else words))
+    told = found and chunk.kind == "table" and not written
+    if "summary" in space.views and summary.strip() and not told:
         english = row.english if row and embeds_media(space) else ""
         found.append(("summary", english or summary))
     return found
+
+
+def _words(chunk: ChunkRow) -> str:
+    """What of a chunk's own text is embedded."""
+    text = chunk.text.strip()
+    return tables.wording(text) or text if chunk.kind == "table" else text
 
 
 def _has_words(chunk: ChunkRow) -> bool:

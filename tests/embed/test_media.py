@@ -179,6 +179,18 @@ def test_words_of_ours_are_not_embedded_as_a_picture_s() -> None:
     assert [texts_of(row, theirs, space) for row in (bare, recording)] == [[("summary", theirs.text)]] * 2
 
 
+def test_of_a_table_the_words_are_embedded_and_its_extractive_summary_is_not() -> None:
+    row = dataclasses.replace(
+        chunk("d", 0, "table", None, None), context="Report", text="Store | 2023 | $ | 1,204\nOslo | 12.5%"
+    )
+    ours, theirs = SummaryRow("d-0", "Report\nStore; Oslo", "extractive"), SummaryRow("d-0", "Stores", "llm:m")
+    words = ("text", "Report\nStore | 2023\nOslo")
+    assert texts_of(row, ours, FakeSpace()) == [words]
+    assert texts_of(row, theirs, FakeSpace()) == [words, ("summary", "Stores")]
+    figures = dataclasses.replace(row, text="12 | 13")  # a table without words is found by what it has
+    assert texts_of(figures, None, FakeSpace()) == [("text", "Report\n12 | 13")]
+
+
 def test_a_space_of_media_reads_the_english_line_and_a_space_of_text_the_summary() -> None:
     row = chunk("d", 0, "image", "blobs/x.png", "image/png")
     chinese = SummaryRow("d-0", "黄昏的码头", "llm:m", "A quay at dusk")
