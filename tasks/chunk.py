@@ -27,7 +27,7 @@ from tasks.storage import Storage
 if TYPE_CHECKING:
     from unstructured.documents.elements import Element
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 _FURNITURE = frozenset({"Header", "Footer", "PageNumber", "PageBreak"})
 _TABLE_FACTOR = 4  # a table stays whole up to this many times max_tokens
 _SEPARATOR = "\n\n"  # between the elements of a chunk, as unstructured has it

@@ -12,11 +12,10 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from lxml import etree
-from lxml import html as lxml_html
-
+from tasks import tables
 from tasks.result import Hit
 from tasks.sentences import sentences
+from tasks.tables import TableRow
 from tasks.words import STOP_WORDS, concepts, terms
 
 _NAME_WEIGHT = 1.5
@@ -34,7 +33,6 @@ _ASKS_NUMBER = re.compile(
 _DIGIT = re.compile(r"\d|[一二三四五六七八九十百千万]")
 _BLOCK = 300  # characters that are quoted together where there are no sentences, as on pictures and forms
 _END = re.compile(r"[.!?。！？；…][\"'”’)\]」』）]*$")
-_MAX_CELLS = 20_000  # of a table that is aligned with its header
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,45 +145,25 @@ def _sentences(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _rows(question: Question, text: str, html: str | None) -> Iterator[tuple[str, str, str]]:
-    grid = _grid(html) if html else []
-    aligned = {" | ".join(cell for cell in row if cell): row for row in grid}
-    header = grid[0] if grid else []
+    rows = [row for row in tables.parse(html) if row.cells] if html else []
+    names = tables.column_names(rows)
+    body = rows[tables.header_rows(rows) :] if names else []
+    aligned = {row.text: row for row in body}  # as the rows of a table stand that is cut, or was chunked before
+    aligned |= {" ".join(line.split()): row for line, row in zip(tables.lines(rows).body, body, strict=False)}
     for line in text.splitlines():
         flat = " ".join(line.split())
-        row = aligned.get(flat)
-        if not flat or row is None or row is header or len(row) != len(header):
-            if flat:
-                yield flat, flat, ""
-            continue
-        yield flat, _sentence_of(question, header, row), " ".join(header)
+        if row := aligned.get(flat):
+            yield flat, _sentence_of(question, names, row), " ".join(names.values())
+        elif flat:
+            yield flat, flat, ""
 
 
-def _sentence_of(question: Question, header: Sequence[str], row: Sequence[str]) -> str:
+def _sentence_of(question: Question, names: Mapping[int, str], row: TableRow) -> str:
     """`label: column value, column value`; of the columns only those that the question names, if it names some."""
-    label, cells = row[0], list(zip(header[1:], row[1:], strict=True))
-    cells = [(name, value) for name, value in cells if value and value != name]
+    label = next((cell.text for cell in row.cells if not cell.first), "")
+    cells = [(names.get(cell.first, ""), cell.text) for cell in row.cells if cell.first]
+    cells = [(name, value) for name, value in cells if value != name]
     named = [(name, value) for name, value in cells if question.coverage(frozenset(terms(name))) > 0]
     said = "; ".join(f"{name}: {value}" if name else value for name, value in named or cells)
-    lead = f"{header[0]} {label}".strip() if header[0] and not named else label
+    lead = f"{names[0]} {label}".strip() if names.get(0) and not named else label
     return f"{lead} – {said}" if lead and said else lead or said
-
-
-def _grid(html: str) -> list[list[str]]:
-    """The cells of a table, a cell that spans columns repeated; empty where there is no table, or a huge one."""
-    try:
-        root = lxml_html.fromstring(html)
-    except (etree.ParserError, ValueError):
-        return []
-    grid: list[list[str]] = []
-    total = 0
-    for row in root.iter("tr"):
-        cells: list[str] = []
-        for cell in row.iterchildren("td", "th"):
-            text = " ".join(" ".join(cell.itertext()).split())
-            span = cell.get("colspan", "1")
-            cells += [text, *[""] * (min(int(span), 100) - 1 if span.isdigit() else 0)]
-        total += len(cells)
-        if total > _MAX_CELLS:
-            return []
-        grid.append(cells)
-    return grid

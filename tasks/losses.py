@@ -1,8 +1,8 @@
 """The loss ledger: what a document holds, what of it became elements and chunks, and what was left out and why.
 
 In: what the partition and chunk stages counted. Out: `Losses`, as entries of the documents table, of the run's report
-and of `bindery status --document`. Characters are counted without white space, as multisets: what stands twice on a
-page and once in its elements counts as lost.
+and of `bindery status --document`. Characters are counted without white space and without the bars between cells, as
+multisets: what stands twice on a page and once in its elements counts as lost.
 
 | entry | meaning |
 |---|---|
@@ -81,11 +81,11 @@ class Losses:
 
 
 def characters(texts: Iterable[str]) -> collections.Counter[str]:
-    """How often each character that is no white space occurs."""
+    """How often each character occurs that is no white space and no bar, which is how cells are told apart in text."""
     found: collections.Counter[str] = collections.Counter()
     for text in texts:
         found.update(text)
-    for blank in [character for character in found if character.isspace()]:
+    for blank in [character for character in found if character.isspace() or character == "|"]:
         del found[blank]
     return found
 

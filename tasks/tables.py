@@ -1,11 +1,13 @@
-"""Reads and cuts tables: the rows of a table's HTML as text, and parts of a long one that each repeat its header."""
+"""Reads and cuts tables: the rows of a table's HTML, lines of text that say for each value what it is, and parts of a
+long one that each repeat its header.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import html as htmllib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from lxml import etree
 from lxml import html as lxml_html
@@ -13,19 +15,38 @@ from lxml import html as lxml_html
 Count = Callable[[str], int]
 CELL_GAP = " | "
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_DIGIT = re.compile(r"\d")
+_MOST_SPANNED = 200  # columns or rows of one cell: beyond, a span is a mistake or an attack
+_MOST_NAMED = 3  # times as long as its cells a table may become by the names of its columns in every row
+_NAMED_ANYHOW = 200  # characters
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableCell:
+    """A cell that is not empty: its text, and the columns it stands in, from `first` to before `end`."""
+
+    text: str
+    first: int
+    end: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row: the text of its cells that are not empty, its own HTML, and whether it is marked as a header."""
+    """One row: its cells that are not empty, and those of rows above that reach into it, its own HTML, whether it is
+    marked as a header.
+    """
 
-    cells: tuple[str, ...]
+    cells: tuple[TableCell, ...]
     html: str
     header: bool
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(cell.text for cell in self.cells)
+
+    @property
     def text(self) -> str:
-        return CELL_GAP.join(self.cells)
+        return CELL_GAP.join(self.texts)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,9 +63,10 @@ def parse(html: str) -> list[TableRow]:
         root = lxml_html.fromstring(html, parser=lxml_html.HTMLParser(huge_tree=True, encoding=None))
     except (etree.ParserError, ValueError):
         return []
-    tables = root.xpath("descendant-or-self::table[not(ancestor::table)]")
-    found = [row for table in tables for row in table.xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr")]
-    return [_row(row) for row in found]
+    found: list[TableRow] = []
+    for table in root.xpath("descendant-or-self::table[not(ancestor::table)]"):
+        found += _rows(table.xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr"))
+    return found
 
 
 def header_rows(rows: Sequence[TableRow]) -> int:
@@ -53,27 +75,97 @@ def header_rows(rows: Sequence[TableRow]) -> int:
     return marked if 0 < marked < len(rows) else min(1, max(0, len(rows) - 1))
 
 
-def linearise(text: str, rows: Sequence[TableRow]) -> str:
-    """The table as lines of cells; what `text` holds beyond the cells (a caption, say) leads."""
-    lines = [row.text for row in rows if row.cells]
-    if not lines:
-        return text.strip()
-    beyond = _beyond(text, rows)
-    return "\n".join([beyond, *lines] if beyond else lines)
+def column_names(rows: Sequence[TableRow]) -> dict[int, str]:
+    """The name of each column: its header cells from top to bottom. Empty where the first row is not sure to be one.
 
-
-def wording(text: str) -> str:
-    """What a table's lines of cells say in words: cells without a letter are left out, but for years.
-
-    Of each line what the line before said too is left out as well: labels that a table repeats in row after row.
+    A first row that is not marked as a header is one if it has no figures and the rows below it mostly have.
     """
-    lines: list[str] = []
+    head, body = rows[: header_rows(rows)], rows[header_rows(rows) :]
+    if head and not head[0].header:
+        values = [cell.text for row in body for cell in row.cells if cell.first]
+        figures = sum(_DIGIT.search(value) is not None for value in values)
+        if any(_DIGIT.search(_YEAR.sub("", cell.text)) for cell in head[0].cells) or 2 * figures <= len(values):
+            return {}
+    names: dict[int, list[str]] = {}
+    for cell in (cell for row in head for cell in row.cells):
+        for column in range(cell.first, cell.end):
+            if cell.text not in names.setdefault(column, []):
+                names[column].append(cell.text)
+    return {column: " ".join(said) for column, said in names.items()}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lines:
+    """A table as text: the lines above its body, and one for each row of it."""
+
+    above: tuple[str, ...]
+    body: tuple[str, ...]
+
+
+def lines(rows: Sequence[TableRow]) -> Lines:
+    """Lines that say of each value what it is, as in `Net sales | 2023: $1,234 | 2022: $1,100`.
+
+    Where that would make the table much longer, and where columns have no names, rows are just their cells.
+    """
+    head, body = rows[: header_rows(rows)], rows[header_rows(rows) :]
+    names = column_names(rows)
+    values = [cell for row in body for cell in row.cells if cell.first]
+    added = sum(len(names[cell.first]) + 2 for cell in values if cell.first in names)
+    plain = sum(len(row.text) for row in body)
+    if not added or added > (_MOST_NAMED - 1) * plain + _NAMED_ANYHOW:
+        return Lines(tuple(row.text for row in head if row.cells), tuple(row.text for row in body))
+    used = {0, *(cell.first for cell in values)}
+    said = {names[column] for column in used if column in names}
+    rest = dict.fromkeys(name for name in names.values() if name not in said)  # of columns without values
+    above = CELL_GAP.join(filter(None, (names.get(0), *rest)))
+    return Lines(
+        (above,) if above else (), tuple(CELL_GAP.join(_named(cell, names) for cell in row.cells) for row in body)
+    )
+
+
+def _named(cell: TableCell, names: dict[int, str]) -> str:
+    name = names.get(cell.first, "") if cell.first else ""
+    return f"{name}: {cell.text}" if name and name != cell.text else cell.text
+
+
+def caption(text: str, rows: Sequence[TableRow]) -> str:
+    """What of a table's `text` is in no row: its lines besides those of the rows, or, where it has none, its words."""
+    read = lines(rows)
+    in_rows = {_packed(line) for line in (*(row.text for row in rows), *read.above, *read.body)}
+    found = text.splitlines()
+    others = [line.strip() for line in found if _packed(line) not in in_rows]
+    if len(others) < len(found):
+        return "\n".join(filter(None, others))
+    known = {word for row in rows for word in _words(row.text)}
+    return " ".join(word for word in _words(text) if word not in known)
+
+
+def linearise(text: str, rows: Sequence[TableRow]) -> str:
+    """The table as lines; its caption leads."""
+    if not rows:
+        return text.strip()
+    read = lines(rows)
+    return "\n".join(filter(None, (caption(text, rows), *read.above, *read.body)))
+
+
+def wording(text: str, html: str | None) -> str:
+    """What a table says in words: its caption, the names of its columns and rows, and years; no figures."""
+    rows = [row for row in parse(html) if row.cells] if html else []
+    if not rows:
+        return _wording(tuple(line.split(CELL_GAP)) for line in text.splitlines())
+    head = [row.texts for row in rows[: header_rows(rows)]]
+    return _wording([(caption(text, rows),), *head, *(row.texts for row in rows[len(head) :])])
+
+
+def _wording(rows: Iterable[Sequence[str]]) -> str:
+    """Lines of cells without those that have no letter and are no year, and without what the line before said too."""
+    found: list[str] = []
     before: frozenset[str] = frozenset()
-    for line in text.splitlines():
-        cells = [cell for cell in line.split(CELL_GAP) if any(map(str.isalpha, cell)) or _YEAR.fullmatch(cell.strip())]
-        lines.append(CELL_GAP.join(cell for cell in cells if cell not in before))
+    for row in rows:
+        cells = [cell for cell in row if any(map(str.isalpha, cell)) or _YEAR.fullmatch(cell.strip())]
+        found.append(CELL_GAP.join(cell for cell in cells if cell not in before))
         before = frozenset(cells)
-    return "\n".join(filter(None, lines))
+    return "\n".join(filter(None, found))
 
 
 def split(
@@ -87,71 +179,100 @@ def split(
     whole = linearise(text, rows)
     if count(whole) <= limit:
         return [TablePart(whole, html)]
-    lines = [row for row in rows if row.cells]
-    if not lines:
-        lines = [TableRow((line.strip(),), "", False) for line in whole.splitlines() if line.strip()]
-    parts = list(_parts(lines, limit, count, cut, with_html=html is not None))
-    if beyond := _beyond(text, lines):
+    found = [row for row in rows if row.cells]
+    if not found:
+        found = [_of_one(line) for line in whole.splitlines() if line.strip()]
+    parts = list(_parts(found, limit, count, cut, with_html=html is not None))
+    if beyond := caption(text, found):
         leading = [TablePart(piece, None) for piece in cut(beyond, limit)]
         parts = [*leading, *parts]
     return parts
 
 
-def _beyond(text: str, rows: Sequence[TableRow]) -> str:
-    """The words of `text` that are in no cell."""
-    known = {word for row in rows for word in _words(row.text)}
-    return " ".join(word for word in _words(text) if word not in known)
+def _rows(found: Sequence[lxml_html.HtmlElement]) -> Iterator[TableRow]:
+    """Rows with the columns that their cells stand in, after what spans columns and rows."""
+    reaching: list[tuple[TableCell, int]] = []  # cells of rows above, and how many rows more they reach into
+    for row in found:
+        taken = {column for cell, _ in reaching for column in range(cell.first, cell.end)}
+        markup = etree.tostring(row, encoding="unicode", method="html", with_tail=False)  # before `_text` changes it
+        cells: list[TableCell] = []
+        down: list[tuple[TableCell, int]] = []
+        column = 0
+        for element in row.xpath("./td | ./th"):
+            while column in taken:
+                column += 1
+            cell = TableCell(_text(element), column, column + _span(element, "colspan"))
+            column = cell.end
+            cells.append(cell)
+            down.append((cell, _span(element, "rowspan") - 1))
+        in_head = row.getparent() is not None and row.getparent().tag == "thead"
+        header = bool(cells) and (in_head or all(element.tag == "th" for element in row.xpath("./td | ./th")))
+        here = sorted([*cells, *(cell for cell, _ in reaching)], key=lambda cell: cell.first)
+        yield TableRow(tuple(cell for cell in here if cell.text), markup, header)
+        reaching = [(cell, left - 1) for cell, left in reaching if left > 1] + [(c, left) for c, left in down if left]
 
 
-def _row(row: lxml_html.HtmlElement) -> TableRow:
-    cells = row.xpath("./td | ./th")
-    in_head = row.getparent() is not None and row.getparent().tag == "thead"
-    header = bool(cells) and (in_head or all(cell.tag == "th" for cell in cells))
-    markup = etree.tostring(row, encoding="unicode", method="html", with_tail=False)
-    for block in row.iter("br", "p", "div", "li", "td", "th"):
-        block.tail = f" {block.tail or ''}"  # so that the lines of a cell stay apart
-    texts = (" ".join(cell.text_content().split()) for cell in cells)
-    return TableRow(tuple(text for text in texts if text), markup, header)
+def _span(element: lxml_html.HtmlElement, name: str) -> int:
+    said = element.get(name, "1").strip()
+    return min(max(int(said), 1), _MOST_SPANNED) if said.isascii() and said.isdigit() else 1
+
+
+def _text(cell: lxml_html.HtmlElement) -> str:
+    for block in cell.iter("br", "p", "div", "li", "td", "th"):
+        if block is not cell:
+            block.tail = f" {block.tail or ''}"  # so that the lines of a cell stay apart
+    return " ".join(cell.text_content().split())
 
 
 def _parts(
     rows: Sequence[TableRow], limit: int, count: Count, cut: Callable[[str, int], list[str]], with_html: bool
 ) -> Iterator[TablePart]:
-    header = [row for row in rows[: header_rows(rows)] if row.cells]
-    head_size = sum(count(row.text) + 1 for row in header)
+    read, first = lines(rows), header_rows(rows)
+    head, above, body = list(rows[:first]), list(read.above), list(zip(rows[first:], read.body, strict=True))
+    head_size = sum(count(line) + 1 for line in above)
     if head_size > limit // 4:  # a header that would crowd out the rows appears once
-        header, head_size, body = [], 0, list(rows)
-    else:
-        body = list(rows[header_rows(rows) :])
-    part: list[TableRow] = []
+        body = [*((row, row.text) for row in head if row.cells), *body]
+        head, above, head_size = [], [], 0
+    part: list[tuple[TableRow, str]] = []
     size = head_size
-    for row in _fitting(body, limit - head_size, count, cut):
-        row_size = count(row.text) + 1
+    for row, line in _fitting(body, limit - head_size, count, cut):
+        row_size = count(line) + 1
         if part and size + row_size > limit:
-            yield _part([*header, *part], with_html)
+            yield _part(head, above, part, with_html)
             part, size = [], head_size
-        part.append(row)
+        part.append((row, line))
         size += row_size
     if part:
-        yield _part([*header, *part], with_html)
+        yield _part(head, above, part, with_html)
 
 
 def _fitting(
-    rows: Sequence[TableRow], limit: int, count: Count, cut: Callable[[str, int], list[str]]
-) -> Iterator[TableRow]:
-    for row in rows:
-        if count(row.text) < limit:
-            yield row
+    rows: Sequence[tuple[TableRow, str]], limit: int, count: Count, cut: Callable[[str, int], list[str]]
+) -> Iterator[tuple[TableRow, str]]:
+    for row, line in rows:
+        if count(line) < limit:
+            yield row, line
         else:
-            yield from (TableRow((piece,), "", False) for piece in cut(row.text, limit - 1))
+            yield from ((_of_one(piece), piece) for piece in cut(line, limit - 1))
 
 
-def _part(rows: Sequence[TableRow], with_html: bool) -> TablePart:
-    text = "\n".join(row.text for row in rows if row.cells)
+def _part(
+    head: Sequence[TableRow], above: Sequence[str], rows: Sequence[tuple[TableRow, str]], with_html: bool
+) -> TablePart:
+    text = "\n".join([*above, *(line for row, line in rows if row.cells)])
     if not with_html:
         return TablePart(text, None)
-    body = "".join(row.html or f"<tr><td>{htmllib.escape(row.text)}</td></tr>" for row in rows)
+    shown = [*head, *(row for row, _ in rows)]
+    body = "".join(row.html or f"<tr><td>{htmllib.escape(row.text)}</td></tr>" for row in shown)
     return TablePart(text, f"<table>{body}</table>")
+
+
+def _of_one(text: str) -> TableRow:
+    return TableRow((TableCell(text.strip(), 0, 1),), "", False)
+
+
+def _packed(line: str) -> str:
+    return "".join(_words(line))
 
 
 def _words(text: str) -> list[str]:

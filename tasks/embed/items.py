@@ -75,7 +75,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
 def _words(chunk: ChunkRow) -> str:
     """What of a chunk's own text is embedded."""
     text = chunk.text.strip()
-    return tables.wording(text) or text if chunk.kind == "table" else text
+    return tables.wording(text, chunk.html) or text if chunk.kind == "table" else text
 
 
 def _has_words(chunk: ChunkRow) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tasks.storage import Storage
     from tasks.work import DocumentWork
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 # Per media type: the settings and capabilities that decide its rows. Anything else must not restage it.
 _OCR = ("ocr",)

@@ -94,9 +94,8 @@ def _table(chunk: ChunkRow, limit: int) -> str:
     """Caption, header cells and row labels, as many as fit."""
     rows = tables.parse(chunk.html) if chunk.html else []
     rows = [row for row in rows if row.cells]
-    in_rows = {row.text for row in rows}
-    caption = [line for line in chunk.text.splitlines() if line not in in_rows] if rows else []
-    cells = [row.cells for row in rows] or [tuple(line.split(" | ")) for line in chunk.text.splitlines()]
+    caption = tables.caption(chunk.text, rows).splitlines() if rows else []
+    cells = [row.texts for row in rows] or [tuple(line.split(tables.CELL_GAP)) for line in chunk.text.splitlines()]
     if not cells:
         return ""
     head = tables.header_rows(rows) if rows else min(1, len(cells) - 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 from PIL import Image
 from reportlab.lib.utils import ImageReader
@@ -14,7 +15,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from tasks.partition.context import PartContext
 from tasks.partition.detect import PDF
+from tasks.partition.pdf.content import View
+from tasks.partition.pdf.render import region
 from tasks.rows import ElementRow
+from tests.files import make_pdf
 from tests.partition.conftest import Partition
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 160, 30), (30, 30, 220), (230, 220, 30)
@@ -229,3 +233,10 @@ def test_pictures_that_are_too_large_are_refused_before_decoding(tmp_path: Path,
     assert [row for row in rows if row.category == "Image"] == []
     assert context.counts["pictures_dropped_large"] == 1
     assert context.warnings == ["a picture of 200 x 200 pixels is more than partition.max_pixels allows"]
+
+
+@pytest.mark.parametrize("box", [(10.0, 10.0, 10.0, 300.0), (612.0, 0.0, 612.0, 792.0), (0.0, 792.0, 612.0, 792.0)])
+def test_a_region_thinner_than_a_pixel_is_drawn(tmp_path: Path, box: tuple[float, float, float, float]) -> None:
+    with pypdfium2.PdfDocument(make_pdf(tmp_path / "a.pdf", [[(72, 720, 10, "Text")]])) as document:
+        picture = region(document[0], View(0, 0, 612, 792, 0), box, 0.5, 100_000)
+    assert min(picture.size) >= 1

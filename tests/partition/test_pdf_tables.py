@@ -20,9 +20,11 @@ from tasks.partition.pdf.content import Rule, Shape, Word
 from tasks.partition.pdf.drawings import page_drawings
 from tasks.partition.pdf.tables import find as pdf_tables
 from tasks.partition.pdf.tables.cells import Cell, Table, cell_text
+from tasks.partition.pdf.tables.elements import table_rows
 from tasks.partition.pdf.tables.find import find_tables
 from tasks.partition.pdf.tables.joins import continues, join
 from tasks.partition.pdf.text.layer import page_text
+from tasks.rows import ElementRow
 from tests.files import make_pdf
 
 PAGE = (612.0, 792.0)
@@ -142,11 +144,12 @@ def test_missing_rules_merge_cells() -> None:
         (2, 0, 1, 1, "Busan"), (2, 1, 1, 1, "12"), (2, 2, 1, 1, "3,400"),
     ]  # fmt: skip
     assert (table.kind, table.header_rows, table.box) == ("ruled", 2, (50, 50, 350, 110))
-    assert table.to_html() == (
+    [row] = table_rows(ElementRow(0, "Table", "", 1), table)
+    assert row.html == (
         '<table><thead><tr><th rowspan="2">Port</th><th colspan="2">Traffic</th></tr><tr><th>Ships</th><th>Boxes</th>'
         "</tr></thead><tbody><tr><td>Busan</td><td>12</td><td>3,400</td></tr></tbody></table>"
     )
-    assert table.to_text() == "Port\nBusan | Traffic Ships: 12 | Traffic Boxes: 3,400"
+    assert row.text == "Port\nBusan | Traffic Ships: 12 | Traffic Boxes: 3,400"
 
 
 def test_bars_of_a_chart_are_no_rows() -> None:
@@ -177,9 +180,13 @@ def test_tables_of_a_plain_pdf(tmp_path: Path) -> None:
         page += [(x, 680 - 13 * i, 10, text) for x, text in zip((72, 300, 400), row, strict=True) if text]
     [table] = on_page(make_pdf(tmp_path / "a.pdf", [page]))
     assert rows(table) == [list(row) for row in grid]
-    assert table.to_text().splitlines() == [
+    assert text_of(table).splitlines() == [
         "Net sales | 2023: 1,234 | 2022: 1,100", "Cost | 2023: (800) | 2022: (790)", "Profit | 2023: 434 | 2022: 310",
     ]  # fmt: skip
+
+
+def text_of(table: Table) -> str:
+    return "\n".join(row.text for row in table_rows(ElementRow(0, "Table", "", 1), table))
 
 
 def make(texts: Sequence[Sequence[str]], header: int, top: float, bottom: float, caption: str = "") -> Table:
@@ -208,12 +215,13 @@ def test_a_table_goes_on_over_the_page() -> None:
 def test_names_that_would_swell_a_table_stand_once() -> None:
     name = "The amount that was recognised in other comprehensive income over the twelve months that ended in June"
     table = make([["", name, name + " 2022"], *[["Ships", "1", "2"]] * 20], 1, 100, 300)
-    text = table.to_text()
+    text = text_of(table)
     assert text.count("comprehensive") == 2 and text.splitlines()[1:] == ["Ships | 1 | 2"] * 20
 
 
 def test_html_is_escaped() -> None:
-    assert "<script>" not in make([["<script>", "1", "2"]], 0, 1, 2).to_html()
+    [row] = table_rows(ElementRow(0, "Table", "", 1), make([["<script>", "1", "2"]], 0, 1, 2))
+    assert row.html and "<script>" not in row.html
 
 
 @pytest.mark.parametrize(

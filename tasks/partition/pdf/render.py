@@ -34,6 +34,9 @@ def region(page: pypdfium2.PdfPage, view: View, box: Box, scale: float, max_pixe
     pixels = max(x1 - x0, 1.0) * max(y1 - y0, 1.0) * scale * scale
     if pixels > max_pixels:
         scale *= (max_pixels / pixels) ** 0.5
+    least = 2 / scale  # pixels that pdfium can draw, however thin the box
+    x0, y0 = max(0.0, min(x0, width - least)), max(0.0, min(y0, height - least))
+    x1, y1 = min(width, max(x1, x0 + least)), min(height, max(y1, y0 + least))
     turn = (90 * view.turns - page.get_rotation()) % 360
     cut = (x0, max(0.0, height - y1), max(0.0, width - x1), y0)  # left, bottom, right, top
     return _rendered(page, scale, turn, cut)

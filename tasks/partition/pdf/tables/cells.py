@@ -1,4 +1,4 @@
-"""A table that was found on a page, and what it says as HTML and as lines of text.
+"""A table that was found on a page, as a grid of cells.
 
 How a cell's text is written: words with one space between them, lines of a cell likewise; a figure is one word with its
 currency sign, brackets and percent sign (`$1,234`, `$(56)`, `(1.2)%`), however far apart the page prints them, so that
@@ -8,9 +8,8 @@ the number itself stays searchable; dot leaders are left out; a footnote mark fo
 from __future__ import annotations
 
 import dataclasses
-import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from tasks.partition.spans import join_lines
@@ -76,58 +75,3 @@ class Table:
                 for c in range(cell.column, cell.column + cell.column_span):
                     places[r][c] = cell
         return places
-
-    def to_html(self) -> str:
-        """thead and tbody, with the spans of cells."""
-        rows = [_row(r, cells, "th" if r < self.header_rows else "td") for r, cells in enumerate(self.grid())]
-        head, body = "".join(rows[: self.header_rows]), "".join(rows[self.header_rows :])
-        return f"<table>{f'<thead>{head}</thead>' if head else ''}<tbody>{body}</tbody></table>"
-
-    def to_text(self) -> str:
-        """A line per row that says for each value what it is: `Net sales | 2023: $1,234 | 2022: $1,100`.
-
-        The name of a column is its header cells from top to bottom. A row without values heads those below it, and is
-        a line of its own. Names that would make the table more than three times as long stand once, above.
-        """
-        grid = self.grid()
-        names = [_name(row[column] for row in grid[: self.header_rows]) for column in range(self.columns)]
-        rows = [[(c.column, c.text) for c in _once(row) if c.text] for row in grid[self.header_rows :]]
-        plain = sum(len(text) + 3 for row in rows for _, text in row)
-        named = sum(len(names[column]) + 2 for row in rows for column, _ in row if column)
-        if named > 2 * plain + 200:
-            above = " | ".join(filter(None, names))
-            lines = [" | ".join(text for _, text in row) for row in rows if row]
-        else:
-            above = names[0] if names and any(names[1:]) and rows else " | ".join(filter(None, names))
-            lines = [
-                " | ".join(_value(names[column] if column else "", text) for column, text in row) for row in rows if row
-            ]
-        return "\n".join([above, *lines] if above else lines)
-
-
-def _row(row: int, cells: Sequence[Cell | None], tag: str) -> str:
-    out: list[str] = []
-    for column, cell in enumerate(cells):
-        if cell is None:
-            out.append(f"<{tag}></{tag}>")
-        elif (cell.row, cell.column) == (row, column):
-            rows = f' rowspan="{cell.row_span}"' if cell.row_span > 1 else ""
-            columns = f' colspan="{cell.column_span}"' if cell.column_span > 1 else ""
-            out.append(f"<{tag}{rows}{columns}>{html.escape(cell.text, quote=False)}</{tag}>")
-    return f"<tr>{''.join(out)}</tr>"
-
-
-def _once(row: Sequence[Cell | None]) -> Iterator[Cell]:
-    """The cells of a row, each once; one that began above is of this row as well."""
-    for column, cell in enumerate(row):
-        if cell is not None and cell.column == column:
-            yield cell
-
-
-def _name(cells: Iterable[Cell | None]) -> str:
-    """A column's name: its header cells from top to bottom."""
-    return " ".join(dict.fromkeys(cell.text for cell in cells if cell is not None and cell.text))
-
-
-def _value(name: str, text: str) -> str:
-    return f"{name}: {text}" if name else text

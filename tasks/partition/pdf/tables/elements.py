@@ -1,4 +1,4 @@
-"""A PDF's tables as elements: lines of cells and HTML with spans, in row groups of bounded size under their header.
+"""A PDF's tables as elements: lines of text and HTML with spans, in row groups of bounded size under their header.
 
 In: a row that stands for a whole table, and the Table. Out: one row, or several for a long table.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import html
 from collections.abc import Iterator
 
+from tasks import tables
 from tasks.clean import clean
 from tasks.partition.pdf.tables.cells import Cell, Table
 from tasks.partition.tables import CHARACTERS_PER_GROUP, ROWS_PER_GROUP
@@ -23,9 +24,8 @@ def table_rows(row: ElementRow, table: Table) -> list[ElementRow]:
     caption = clean(table.caption).replace("\n", " ")
     found = []
     for first, last in _groups(grid, table.header_rows):
-        lines = [_line(grid, i) for i in [*range(table.header_rows), *range(first, last)]]
-        text = "\n".join(line for line in (caption, *lines) if line)
         markup = _html(grid, table.header_rows, first, last, caption)
+        text = tables.linearise(caption, tables.parse(markup))
         found.append(dataclasses.replace(row, text=text, html=markup))
     return found
 
@@ -42,14 +42,6 @@ def _groups(grid: _Grid, header: int) -> Iterator[tuple[int, int]]:
             first, size = i, 0
         size += sum(len(cell.text) for cell in grid[i] if cell is not None)
     yield first, len(grid)
-
-
-def _line(grid: _Grid, i: int) -> str:
-    """A row as text: a cell over several places says its text once, in the first."""
-    cells = [cell.text if cell is not None and _begins(cell, i, j) else "" for j, cell in enumerate(grid[i])]
-    while cells and not cells[-1]:
-        cells.pop()
-    return " | ".join(clean(cell).replace("\n", " ") for cell in cells)
 
 
 def _html(grid: _Grid, header: int, first: int, last: int, caption: str) -> str:
@@ -73,7 +65,3 @@ def _tr(grid: _Grid, i: int, first: int, last: int, tag: str) -> str:
             text = html.escape(clean(cell.text).replace("\n", " "), quote=False)
             cells.append(f"<{tag}{spans}>{text}</{tag}>")
     return f"<tr>{''.join(cells)}</tr>"
-
-
-def _begins(cell: Cell, i: int, j: int) -> bool:
-    return (cell.row, cell.column) == (i, j)
