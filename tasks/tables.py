@@ -136,16 +136,17 @@ def caption(text: str, rows: Sequence[TableRow]) -> str:
     others = [line.strip() for line in found if _packed(line) not in in_rows]
     if len(others) < len(found):
         return "\n".join(filter(None, others))
+    said = _words(text)
     known = {word for row in rows for word in _words(row.text)}
-    return " ".join(word for word in _words(text) if word not in known)
-
-
-def linearise(text: str, rows: Sequence[TableRow]) -> str:
-    """The table as lines; its caption leads."""
-    if not rows:
+    if 2 * len(known.intersection(said)) <= len(known):  # it does not hold the rows at all
         return text.strip()
+    return " ".join(word for word in said if word not in known)
+
+
+def linearise(caption: str, rows: Sequence[TableRow]) -> str:
+    """The table as lines; its caption leads."""
     read = lines(rows)
-    return "\n".join(filter(None, (caption(text, rows), *read.above, *read.body)))
+    return "\n".join(filter(None, (caption, *read.above, *read.body)))
 
 
 def wording(text: str, html: str | None) -> str:
@@ -176,7 +177,7 @@ def split(
     A single row beyond the limit is cut as text (`cut(text, limit)`), each piece a one-cell row.
     """
     rows = parse(html) if html else []
-    whole = linearise(text, rows)
+    whole = linearise(caption(text, rows), rows) if rows else text.strip()
     if count(whole) <= limit:
         return [TablePart(whole, html)]
     found = [row for row in rows if row.cells]

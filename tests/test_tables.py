@@ -29,7 +29,8 @@ def table(head: str, *rows: str) -> str:
 
 
 def text_of(html: str, text: str = "") -> list[str]:
-    return tables.linearise(text, tables.parse(html)).split("\n")
+    rows = tables.parse(html)
+    return tables.linearise(tables.caption(text, rows), rows).split("\n")
 
 
 def test_each_value_is_named_by_all_of_its_headers() -> None:
@@ -84,6 +85,7 @@ def test_spans_that_make_no_sense_are_bounded(span: str) -> None:
 def test_the_caption_keeps_words_that_cells_have_too() -> None:
     html = table("<tr><th>Sales</th><th>2024</th></tr>", "<td>Ships</td><td>1</td>")
     assert text_of(html, "Table 2: Sales of Ships\nSales |  | 2024\nShips | 1")[0] == "Table 2: Sales of Ships"
+    assert text_of(html, "Sales of Ships")[0] == "Sales of Ships"  # a caption alone
     assert text_of(html, "Of ships Sales 2024 Ships 1")[0] == "Of ships"  # where the lines of the table are not kept
 
 

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lxml import html as lxml_html
+
 from tasks.errors import DocumentError
 from tasks.partition.context import PartContext
 from tasks.partition.detect import PDF
@@ -40,6 +42,11 @@ def partitioned(path: Path, ocr: bool = False) -> Partitioned:
         context = PartContext(storage, PartitionSettings(), Limits(), PDF, ocr)
         rows = pdf.partition(path, context)
         return Partitioned(finish(rows, context.hints, context.pages), context)
+
+
+def said(row: ElementRow) -> str:
+    """An element's words as the page has them: the cells of a table once, without the names that its text repeats."""
+    return "\n".join(lxml_html.fromstring(row.html).itertext()) if row.html else row.text
 
 
 @contextlib.contextmanager

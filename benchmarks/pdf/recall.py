@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import pypdfium2
 
+from benchmarks.pdf.pages import said
 from tasks.clean import clean
 from tasks.rows import ElementRow
 
@@ -50,7 +51,7 @@ def layer(page: pypdfium2.PdfPage) -> str:
 
 
 def recall(truth: str, rows: Iterable[ElementRow]) -> Recall:
-    text = "\n".join(row.text for row in rows)
+    text = "\n".join(map(said, rows))
     characters, found = _characters(truth), _characters(text)
     words, words_found = _words(truth), _words(text)
     return Recall(characters.total(), (characters & found).total(), words.total(), (words & words_found).total())

@@ -19,7 +19,7 @@ import pypdfium2
 from rapidfuzz.distance import Levenshtein
 
 from benchmarks.pdf.made import KINDS, make
-from benchmarks.pdf.pages import partitioned, pdfs
+from benchmarks.pdf.pages import partitioned, pdfs, said
 from benchmarks.pdf.recall import Recall, layer, recall
 from benchmarks.pdf.tagged import logical_text
 from tasks.errors import DocumentError
@@ -100,8 +100,8 @@ def text_of(rows: Sequence[ElementRow]) -> str:
     captions = {row.text for row in rows if row.category == "FigureCaption"}
     lines = []
     for row in rows:
-        said = row.text.split("\n") if row.media or row.html else [row.text]
-        lines += [line for line in said if row.category == "FigureCaption" or line not in captions]
+        words = said(row).split("\n") if row.media or row.html else [row.text]
+        lines += [line for line in words if row.category == "FigureCaption" or line not in captions]
     return "\n".join(lines)
 
 
