@@ -127,6 +127,13 @@ def test_a_justified_line_of_wide_blanks_is_one_span() -> None:
     assert [span.text for span in spans_of(cells, [True, False, False])] == ["Sales", "1,234", "1,100"]
 
 
+def test_a_bullet_does_not_make_a_bold_line_plain(tmp_path: Path, partition: Partition) -> None:
+    item = [(72.0, 700.0, 10.0, "-"), (78.0, 700.0, -10.0, "Sales of instruments rose in every month of the year"),
+            (78.0, 688.0, -10.0, "but in August")]  # fmt: skip
+    rows, _ = partition(make_pdf(tmp_path / "a.pdf", [[*item, (72, 640, 10, "They fell in August.")]]), PDF)
+    assert rows[0].text == "- Sales of instruments rose in every month of the year but in August"
+
+
 def test_words_that_are_taken_leave_a_gap(tmp_path: Path) -> None:
     found = text_of_page(make_pdf(tmp_path / "a.pdf", [[(72, 700, 10, "one two three four")]]))
     rest = found.without({1})

@@ -32,7 +32,11 @@ def spans_of(words: Sequence[Word], begins: Sequence[bool]) -> list[Span]:
     starts = np.concatenate([[0], np.flatnonzero(cuts) + 1])
     edges = [*starts.tolist(), len(words)]
     is_plain = np.minimum.reduceat(size, starts) == np.maximum.reduceat(size, starts)
-    bold = np.logical_and.reduceat(bolds, starts)
+    weights = np.array(bolds)
+    for start, end in itertools.pairwise(edges):
+        if end - start > 1 and _is_mark(words[start]):  # a bullet has a font of its own
+            weights[start] = weights[start + 1]
+    bold = np.logical_and.reduceat(weights, starts)
     boxes = [np.minimum.reduceat(x0, starts), np.minimum.reduceat(y0, starts), np.maximum.reduceat(x1, starts),
              np.maximum.reduceat(y1, starts)]  # fmt: skip
     rows = zip(
@@ -66,10 +70,15 @@ def _mixed(words: Sequence[Word], order: int) -> Span:
     """A span of words of several sizes; those of superscripts do not count for its height."""
     longest = max(words, key=lambda word: len(word.text))
     main = [word for word in words if word.size > 0.8 * longest.size] if not longest.angle else words
+    bold = all(word.bold for word in words if not _is_mark(word))
     return Span(
         _joined(words), min(word.x0 for word in words), min(word.y0 for word in main), max(word.x1 for word in words),
-        max(word.y1 for word in main), longest.size, all(word.bold for word in words), longest.angle, order,
+        max(word.y1 for word in main), longest.size, bold, longest.angle, order,
     )  # fmt: skip
+
+
+def _is_mark(word: Word) -> bool:
+    return len(word.text) == 1 and not word.text.isalnum()
 
 
 def _joined(words: Sequence[Word]) -> str:
