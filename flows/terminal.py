@@ -108,13 +108,12 @@ def print_classes(names: Sequence[str], classifier: Classifier, files: Iterable[
 
 def print_inspection(found: Inspection) -> None:
     """A line for each page: what was read there, and what was dropped."""
-    from tasks.report.inspect import facts
+    from tasks.report.inspect import characters, facts
 
     print(_clean(f"{found.title or found.source} ({found.media_type}, {_plural(found.total, 'page')})"))
     for page in found.pages:
         name = f"page {page.number}" if page.number is not None else "all"
-        layer = f" of {page.layer}" if page.layer is not None else ""
-        said = [f"{_plural(len(page.elements), 'element')}, {page.characters}{layer} characters"]
+        said = [f"{_plural(len(page.elements), 'element')}, {characters(page)}"]
         kinds = collections.Counter(element.category for element in page.elements)
         said += [f"{n} {kind}" for kind, n in sorted(kinds.items()) if kind in ("Table", "Image", "Figure")]
         said += [f"{what} {text}" for what, text in facts(dict(page.counts)) if what not in kinds]

@@ -87,7 +87,9 @@ def test_what_it_finds(report: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_line_for_each_page(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = run(capsys, str(report), "--pages", "1")
     assert out.startswith("Harbour report (application/pdf, 4 pages)\n")
-    assert re.search(r"page 1  \d+ elements, \d+ of \d+ characters; 1 Image; 1 Table; pictures 1 of 1 kept", out)
+    assert re.search(
+        r"page 1  \d+ elements, (\d+) of \1 characters of the text layer; 1 Image; 1 Table; pictures 1 of 1 kept", out
+    )
     assert "--html FILE" in err
 
 

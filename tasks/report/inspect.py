@@ -105,7 +105,7 @@ def render_inspection(storage: Storage, found: Inspection) -> str:
 
 def facts(counts: object) -> list[tuple[str, str]]:
     """Counts in words, those of pictures and figures with the reasons why some were dropped."""
-    known = dict(counts) if isinstance(counts, dict) else {}
+    known = {k: n for k, n in counts.items() if not k.startswith("characters_")} if isinstance(counts, dict) else {}
     said: list[tuple[str, str]] = []
     for what in ("pictures", "figures"):
         if found := known.pop(f"{what}_found", 0):
@@ -126,7 +126,7 @@ def _view(storage: Storage, page: InspectedPage) -> View:
     elements = page.elements[:_MAX_ELEMENTS]
     boxes = list(_boxes(elements, page.number, ratio)) if jpeg is not None else []
     centers = [_start(page_boxes[0]) for page_boxes in _by_number(boxes)]
-    facts_of_page = [("characters", _characters(page)), *facts(dict(page.counts))]
+    facts_of_page = [("text", characters(page)), *facts(dict(page.counts))]
     return View(
         name=f"Page {page.number}" if page.number is not None else "Elements",
         render=_uri(jpeg) if jpeg is not None else None,
@@ -140,8 +140,11 @@ def _view(storage: Storage, page: InspectedPage) -> View:
     )
 
 
-def _characters(page: InspectedPage) -> str:
-    return f"{page.characters} in elements" + (f", {page.layer} in the text layer" if page.layer is not None else "")
+def characters(page: InspectedPage) -> str:
+    """How much of the text layer is in elements; where there is none, how much text elements have."""
+    if page.layer is None:
+        return f"{page.characters} characters"
+    return f"{page.counts.get('characters_kept', 0)} of {page.layer} characters of the text layer"
 
 
 def _boxes(elements: Sequence[ElementRow], page: int | None, ratio: float) -> Iterator[Drawn]:

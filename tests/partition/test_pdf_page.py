@@ -73,6 +73,17 @@ def test_a_table_goes_on_over_pages(tmp_path: Path, partition: Partition) -> Non
     assert [[box.page for box in row.boxes] for row in rows if row.category == "Table"] == [[1], [2]]
 
 
+def test_each_table_has_the_caption_that_stands_next_to_it(tmp_path: Path, partition: Partition) -> None:
+    below = [(72.0, 566.0, 9.0, "Table 1: Goods of the ports that lie in the north, in thousands of tonnes, from"),
+             (72.0, 555.0, 9.0, "1990 on, where figures are known.")]  # fmt: skip
+    above = [(72.0, 440.0, 9.0, "Table 2: The same in the south.")]
+    page = [*PROSE, *table(PORTS[:8], 690), *below, *above, *table(PORTS[8:16], 424)]
+    rows, _ = partition(make_pdf(tmp_path / "a.pdf", [page]), PDF)
+    tables = [row.text.split("\n")[0] for row in rows if row.category == "Table"]
+    captions = [row.text for row in rows if row.category == "FigureCaption"]
+    assert tables == captions == [" ".join(text for *_, text in below), above[0][3]]
+
+
 def drawn(rows: Sequence[tuple[str, ...]]) -> Image.Image:
     picture = Image.new("RGB", (1200, 900), "white")
     draw = ImageDraw.Draw(picture)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
@@ -36,6 +37,8 @@ _MAX_FRAMES = 40
 _FRAME = (0.01, 0.7)  # of the page
 _LOST = (50, 0.9)  # characters, and the share that is in elements, below which it is said
 _OVER_TEXT = 3  # spans on a picture that make it a background
+_CAPTION_LINES = 6
+_CAPTION_GAP = 2.5  # of its type's size, between a table and its caption
 _TABLE_CAPTION = re.compile(r"(?i:table|表)\s*(?:\d|[A-Z]\b|[IVX]+\b|[一二三四五六七八九十])")
 
 Rows = list[tuple[ElementRow, Hint]]
@@ -145,6 +148,24 @@ def _frames(
     return found[:_MAX_FRAMES]
 
 
+def _captioned(tables: Sequence[Table], blocks: Sequence[Block]) -> list[Table]:
+    """Tables with the captions that stand next to them, above or below, each with the nearest that no other has."""
+    captions = [b for b in blocks if _TABLE_CAPTION.match(b.text) and len(b.lines) <= _CAPTION_LINES and not b.tabular]
+    near: list[tuple[float, int, int]] = []
+    for i, table in enumerate(tables):
+        for j, block in enumerate(captions):
+            gap = max(block.box[1] - table.box[3], table.box[1] - block.box[3])
+            shared = min(block.box[2], table.box[2]) - max(block.box[0], table.box[0])
+            if -0.5 * block.size <= gap <= _CAPTION_GAP * block.size and shared > 0.5 * (block.box[2] - block.box[0]):
+                near.append((gap, i, j))
+    found, taken = list(tables), set[int]()
+    for _, i, j in sorted(near):
+        if j not in taken and found[i] is tables[i]:
+            taken.add(j)
+            found[i] = dataclasses.replace(tables[i], caption=captions[j].text)
+    return found
+
+
 class _Page:
     """Makes rows of what stands on one page."""
 
@@ -159,7 +180,9 @@ class _Page:
         placed = [figure for figure in figures if figure not in behind]
         rows: Rows = [(figure.row, Hint()) for figure in behind]
         boxes = [*(table.box for table in tables), *(figure.box for figure in placed)]
-        for item in arrange(spans, boxes, frames):
+        items = arrange(spans, boxes, frames)
+        tables = _captioned(tables, [item for item in items if isinstance(item, Block)])
+        for item in items:
             if isinstance(item, Block):
                 row = self._text(item)
                 if row.text:

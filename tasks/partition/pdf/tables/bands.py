@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Sequence
 
 from tasks.partition.pdf.tables.lines import BLANK, FIGURE, TEXT, YEAR, Line
 
 _NEAR = 5  # lines within which columns of values are looked for
 _MAX_HEADER = 7
+_NUMBERED = re.compile(
+    r"(?:(?:table|exhibit|figure|fig\.?)\s*[\dA-Z]|[表图]\s*[\d一二三四五六七八九十])[\d.-]*\s*[:.：]", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(slots=True)
@@ -48,6 +52,11 @@ def is_running_text(line: Line) -> bool:
     return max(gaps) < 2.5 * inner and any(piece.kind == TEXT for piece in line.pieces[1:])
 
 
+def is_caption(line: Line) -> bool:
+    """Whether a line begins as captions do: with a number and what it names."""
+    return len(line.pieces[0].words) > 3 and _NUMBERED.match(line.pieces[0].text) is not None
+
+
 def prose_flags(lines: Sequence[Line]) -> list[bool]:
     """Which lines are running text: they reach over where values stand near by, or go on with a line that does."""
     starts = [line.pieces[1].x0 if len(line.pieces) > 1 and not is_running_text(line) else None for line in lines]
@@ -66,6 +75,7 @@ def prose_flags(lines: Sequence[Line]) -> list[bool]:
         prose = prose and piece.x1 > limit + 2 * line.size
         if prose and near and len(piece.words) < 9 and not piece.text.endswith((".", ",", ";")):
             prose = piece.x1 > sorted(near)[len(near) // 2] + 2 * line.size  # a long label beside one odd line
+        prose = prose or is_caption(line)
         if not prose and flags and flags[-1]:
             above = lines[i - 1]
             step = (line.y0 + line.y1 - above.y0 - above.y1) / 2

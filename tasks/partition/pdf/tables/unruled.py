@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from tasks.partition.pdf.content import Rule, Shape
-from tasks.partition.pdf.tables.bands import Band
+from tasks.partition.pdf.tables.bands import Band, is_caption
 from tasks.partition.pdf.tables.cells import Box, Cell, Table, cell_text
 from tasks.partition.pdf.tables.columns import Column, boundaries, columns_of
 from tasks.partition.pdf.tables.header import HeaderCell, cells_of, header_rows
@@ -210,7 +210,7 @@ def _tail(
     pitch = row_pitch(lines)
     for line in band.lines[band.stop : band.stop + 4]:
         placed = BodyLine(line, _placed(line, columns))
-        if len(line.pieces) > 1 or (line.pieces[0].wordy and line.x1 > columns[-1].x1 + 3):
+        if len(line.pieces) > 1 or is_caption(line) or (line.pieces[0].wordy and line.x1 > columns[-1].x1 + 3):
             break
         above = [*lines, *tail][-1]
         closed = any(line.y1 - 2 < y < line.y1 + 0.6 * line.size for y in bounds)
