@@ -6,13 +6,20 @@ transformer with random weights, saved under the names that published ones have.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from tasks.partition.hi_res import installed
+
+_MISSING = [name for name in installed._MODULES if importlib.util.find_spec(name) is None]
+needs_hi_res = pytest.mark.skipif(bool(_MISSING), reason=f"the extra hi-res is not installed: {', '.join(_MISSING)}")
 
 INPUT = (1024, 768)  # height and width that YOLOX sees
 CLASSES = (

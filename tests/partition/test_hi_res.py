@@ -6,7 +6,6 @@ grid in one picture (`hi_res_models`). All else is what a user's run is made of.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import shutil
@@ -31,41 +30,12 @@ from tasks.partition.spans import Span
 from tasks.rows import ElementRow, from_table
 from tasks.settings import HiResSettings, Limits, PartitionSettings, Settings
 from tasks.storage import LocalStorage
-from tests.files import add_picture, make_pdf, picture
-from tests.partition.hi_res_models import fake_layout, fake_tables, save_tables, teach
+from tests.files import picture
+from tests.partition.hi_res_models import fake_layout, fake_tables, needs_hi_res, save_tables, teach
+from tests.partition.hi_res_report import CELLS, COLUMNS, FOUND, GRID, LINES, TABLE, make_report
 from tests.partition.test_stage import work_for
 
-_MISSING = [name for name in installed._MODULES if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"the extra hi-res is not installed: {', '.join(_MISSING)}")
-
-COLUMNS, LINES = (72.0, 300.0, 420.0), (450.0, 434.0, 418.0)
-CELLS = (("Port", "2023", "2022"), ("North harbour", "$ 1,234", "1,100"), ("South harbour", "2,000", "1,900"))
-TABLE = "Port | 2023 | 2022\nNorth harbour | $1,234 | 1,100\nSouth harbour | 2,000 | 1,900"
-FOUND = [
-    ("Title", (0.1, 0.05, 0.9, 0.13)),
-    ("Text", (0.1, 0.14, 0.9, 0.3)),
-    ("Caption", (0.1, 0.36, 0.9, 0.39)),
-    ("Table", (0.1, 0.41, 0.85, 0.48)),
-    ("Picture", (0.1, 0.6, 0.5, 0.8)),
-    ("Footnote", (0.1, 0.87, 0.7, 0.9)),
-]
-
-
-def make_report(path: Path, pages: int = 1) -> Path:
-    """A page with all that the layout model finds; a drawing, a picture that it does not see, and a line beside."""
-    lines = [
-        (72.0, 725.0, 18.0, "Shipments of gauges"),
-        (72.0, 660.0, 10.0, "Shipments rose in all har-"),
-        (72.0, 646.0, 10.0, "bours but one."),
-        (72.0, 490.0, 9.0, "Table 1: Ports"),
-        (400.0, 250.0, 9.0, "Beside the drawing"),
-        (72.0, 90.0, 8.0, "1 Without the ports of the south."),
-        (130.0, 250.0, 9.0, "Quay"),
-    ]
-    for y, row in zip(LINES, CELLS, strict=True):
-        lines += [(x, y, 9.0, text) for x, text in zip(COLUMNS, row, strict=True)]
-    drawing = "1 0 0 rg 70 200 60 80 re f 0 0 1 rg 180 200 40 30 re f 0 g\n"
-    return add_picture(make_pdf(path, [lines] * pages, extra=drawing), picture(size=(200, 150)), (400, 100, 100, 75))
+pytestmark = needs_hi_res
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +63,8 @@ def models(untaught: Path, tmp_path_factory: pytest.TempPathFactory) -> HiResSet
         patch.setattr(structure, "table_agent", lambda model: Watching())
         settings = HiResSettings(layout_model=str(layout), table_model=str(untaught))
         rows_of(make_report(folder / "a.pdf"), settings, LocalStorage(folder / "lake"))
-    thirds = [(0.0, 0.32), (0.32, 0.65), (0.65, 1.0)]
-    columns = [(1, (a, 0.0, b, 1.0)) for a, b in ((0.0, 0.4), (0.4, 0.68), (0.68, 1.0))]
-    lines = [(2, (0.0, a, 1.0, b)) for a, b in thirds]
     agent = table_agent(str(untaught))
-    teach(agent, shown[0], [(0, (0.0, 0.0, 1.0, 1.0)), *columns, *lines, (3, (0.0, 0.0, 1.0, 0.32))])
+    teach(agent, shown[0], GRID)
     taught = save_tables(agent.model, folder / "tables")
     table_agent.cache_clear()  # what was taught is no longer what the file holds
     return HiResSettings(layout_model=str(layout), table_model=str(taught))
@@ -158,6 +125,23 @@ def test_a_table_that_the_model_does_not_see_is_read_by_geometry(
         make_report(tmp_path / "a.pdf"), models.model_copy(update={"table_model": str(untaught)}), storage
     )
     assert context.counts["tables_by_geometry"] == context.counts["tables_found"] == 1
+    assert [row.text for row in rows if row.category == "Table"] == [f"Table 1: Ports\n{TABLE}"]
+
+
+def test_cells_that_make_no_table_are_said_and_the_table_read_by_geometry(
+    models: HiResSettings, storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.partition.hi_res import structure
+
+    class Degenerate:
+        """Sees a row of no height."""
+
+        def predict(self, crop: Image.Image, **_: Any) -> NoReturn:
+            raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(structure, "table_agent", lambda model: Degenerate())
+    rows, context = rows_of(make_report(tmp_path / "a.pdf"), models, storage)
+    assert context.warnings == ["page 1: what the table model sees makes no table (ZeroDivisionError)"]
     assert [row.text for row in rows if row.category == "Table"] == [f"Table 1: Ports\n{TABLE}"]
 
 
@@ -314,47 +298,3 @@ def test_a_model_that_fails_is_the_documents_failure(
     with pytest.raises(DocumentError) as caught:
         rows_of(path, models.model_copy(update={"table_model": str(cut)}), storage)
     assert caught.value.code == "model_failed" and "the table model failed on page 1" in caught.value.message
-
-
-def test_the_backbone_is_what_the_published_names_say(untaught: Path, tmp_path: Path) -> None:
-    """The features of the loaded model, beside those of a ResNet-18 written down from the names in the file."""
-    import torch
-    from safetensors.torch import load_file, save_file
-    from torch.nn import functional
-
-    from tasks.partition.hi_res.table_model import table_agent
-
-    head = "model.backbone.conv_encoder.model."
-    every = load_file(untaught / installed.WEIGHTS)
-    for name in every:
-        if name.startswith(head) and (".bn" in name or ".downsample.1" in name):
-            every[name] = torch.rand_like(every[name]) + 0.5  # no two alike, as after training
-    shutil.copytree(untaught, tmp_path / "tables")
-    save_file(every, tmp_path / "tables" / installed.WEIGHTS, metadata={"format": "pt"})
-
-    def convolved(x: Any, name: str, stride: int = 1, pad: int = 0) -> Any:
-        return functional.conv2d(x, every[f"{head}{name}.weight"], None, stride, pad)
-
-    def normal(x: Any, name: str) -> Any:
-        of = f"{head}{name}"
-        mean, variance = every[f"{of}.running_mean"], every[f"{of}.running_var"]
-        return functional.batch_norm(x, mean, variance, every[f"{of}.weight"], every[f"{of}.bias"])
-
-    def block(x: Any, name: str, stride: int) -> Any:
-        y = functional.relu(normal(convolved(x, f"{name}.conv1", stride, 1), f"{name}.bn1"))
-        y = normal(convolved(y, f"{name}.conv2", 1, 1), f"{name}.bn2")
-        if f"{head}{name}.downsample.0.weight" in every:
-            x = normal(convolved(x, f"{name}.downsample.0", stride), f"{name}.downsample.1")
-        return functional.relu(x + y)
-
-    pixels = torch.rand(1, 3, 96, 128)
-    x = functional.relu(normal(convolved(pixels, "conv1", 2, 3), "bn1"))
-    x = functional.max_pool2d(x, 3, 2, 1)
-    for layer in (1, 2, 3, 4):
-        for i in (0, 1):
-            x = block(x, f"layer{layer}.{i}", 2 if layer > 1 and i == 0 else 1)
-    model = table_agent(str(tmp_path / "tables")).model
-    with torch.no_grad():
-        ((found, _),) = model.model.backbone.conv_encoder(pixels, torch.ones(1, 96, 128))
-    assert found.shape == x.shape == (1, 512, 3, 4)
-    assert torch.allclose(found, x, rtol=1e-3, atol=1e-4)

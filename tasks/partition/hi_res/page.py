@@ -104,8 +104,9 @@ class _Sheet:
         placed: list[tuple[Box, Rows]] = []
         for i, each in enumerate(found):
             placed.append((each.box, self._region(each, tables.get(i), inside[i], captions.get(i, ""), gallery)))
-        taken_boxes = [each.box for each in found if each.category in ("Image", "Table")]
-        for shown in gallery.unseen(taken_boxes):
+        for shown in gallery.unseen(
+            [each.box for i, each in enumerate(found) if each.category == "Image" or i in tables]
+        ):
             _insert(placed, shown.box, [(self._picture(shown, ""), Hint())])
         for block in blocks([span for span, home in zip(spans, homes, strict=True) if home is None]):
             _insert(placed, block.box, [(self.rows_of.text(block), Hint(-block.size))])
@@ -128,12 +129,16 @@ class _Sheet:
         return tables, taken
 
     def _seen_table(self, box: Box, words: Sequence[tuple[int, Word]]) -> tuple[Table, set[int]] | None:
-        """By the table model."""
-        with _model("table", self.number), keeping_text(self.number, "tables", self.context):
-            model = self.context.settings.hi_res.table_model or ""
-            read = table_of(self.picture, box, [word for _, word in words], self.scale, model)
-            return None if read is None else (read[0], {words[k][0] for k in read[1]})
-        return None
+        """By the table model; None where it sees no cells, or such as make no grid."""
+        model = self.context.settings.hi_res.table_model or ""
+        with _model("table", self.number):
+            try:
+                read = table_of(self.picture, box, [word for _, word in words], self.scale, model)
+            except (ArithmeticError, LookupError, ValueError) as error:  # of unstructured's, over cells that overlap
+                what = type(error).__name__
+                self.context.warn(f"page {self.number}: what the table model sees makes no table ({what})")
+                return None
+        return None if read is None else (read[0], {words[k][0] for k in read[1]})
 
     def _drawn_table(
         self, box: Box, words: Sequence[tuple[int, Word]], drawings: Callable[[], Drawings]
@@ -188,7 +193,10 @@ class _Sheet:
 
     def _picture(self, shown: Shown, words: str) -> ElementRow:
         box = page_box(self.number, shown.box, self.size, self.text.turned)
-        return ElementRow(0, "Image", words, self.number, (box,), media=shown.media, media_type=shown.media_type)
+        origin: Origin = "ocr" if words and self.origin == "ocr" else "native"
+        return ElementRow(
+            0, "Image", words, self.number, (box,), media=shown.media, media_type=shown.media_type, origin=origin
+        )
 
 
 @contextlib.contextmanager

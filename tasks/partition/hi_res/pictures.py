@@ -15,9 +15,10 @@ from PIL import Image
 
 from tasks.partition.boxes import Box, center_in, iou
 from tasks.partition.context import PartContext
-from tasks.partition.pdf.figures.choice import choose
+from tasks.partition.pdf.figures.choice import Choice, choose
 from tasks.partition.pdf.figures.labels import box_of
 from tasks.partition.pdf.figures.pictures import Placed, embedded, encode
+from tasks.partition.pdf.page import keeping_text
 from tasks.partition.pdf.render import jpeg, png, region
 from tasks.partition.pdf.text.layer import PageText
 from tasks.partition.tally import drop, keep
@@ -53,8 +54,10 @@ class PdfGallery:
 
     def __init__(self, page: pypdfium2.PdfPage, text: PageText, number: int, context: PartContext) -> None:
         self._page, self._view, self._number, self._context = page, text.view, number, context
-        images = embedded(page, text.view).images
-        choice = choose(images, [box_of(span) for span in text.spans], page, text.view, context)
+        choice = Choice([], [])
+        with keeping_text(number, "figures", context):
+            images = embedded(page, text.view).images
+            choice = choose(images, [box_of(span) for span in text.spans], page, text.view, context)
         self._behind = choice.behind
         self._worth = [image for image in choice.pictures if not image.small]
         self._small = [image for image in choice.pictures if image.small]
