@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO_LAKE ?= data/lake
 
-.PHONY: help setup setup-dev demo test check corpus clean
+.PHONY: help setup setup-dev setup-hi-res demo test check corpus clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready            ## what running bindery needs
 setup-dev: $(VENV)/.ready-dev    ## and what its tests and checks need
+setup-hi-res: $(VENV)/.ready-hi-res  ## and what the route hi_res needs, but for its models
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bindery needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -19,7 +20,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
+$(VENV)/.ready-hi-res: $(VENV)/.ready requirements-hi-res.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-hi-res.lock
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready $(VENV)/.ready-hi-res requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock -c requirements.lock
 	@touch $@
 

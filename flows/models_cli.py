@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from flows import terminal
 from flows.search_options import Json
+from tasks import model_files
 from tasks.embed.imagebind import fetch as download
 from tasks.embed.imagebind import installed
 from tasks.errors import BinderyError, MissingCapabilityError, UsageError
@@ -128,7 +129,7 @@ def remove(name: Name, *, models: Models = None, json: Json = False) -> int:
 def _root(models: str | None) -> Path:
     from tasks.settings import load_settings
 
-    return installed.root(load_settings(models=models).models)
+    return model_files.root(load_settings(models=models).models)
 
 
 def _whole(folder: Path) -> Installed | None:

@@ -65,6 +65,7 @@ def _settings(
     lane: Lane = "live",
 ) -> Settings:
     settings = load_settings(lake=lake, profile=profile, embed={"spaces": tuple(spaces)} if spaces else None)
+    resolve_capabilities(settings.partition)
     if settings.profile == "openai":
         account.check(settings.llm, ask.models(settings.llm, settings.summarize.kinds).values(), max_spend)
     elif lane == "batch":
@@ -250,7 +251,9 @@ def session(
     before = current_release(opened.storage)
     settings, notes = recipes.with_spaces(settings, Spaces(settings), before.spaces, before.models)
     with opened.lease("ingest") as lease:
-        spec = RunSpec(_run_id(), settings, resolve_capabilities(), most_spend, most_tokens, lane, asks)
+        spec = RunSpec(
+            _run_id(), settings, resolve_capabilities(settings.partition), most_spend, most_tokens, lane, asks
+        )
         with run_context(spec) as context:
             yield Session(sources, options, context, lease, notes)
 

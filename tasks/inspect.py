@@ -142,7 +142,7 @@ def _inspect(
 ) -> Inspection:
     limits = settings.limits
     name = os.path.basename(work.uri)
-    found = recipe(settings, resolve_capabilities(), work.media_type)
+    found = recipe(settings, resolve_capabilities(settings.partition), work.media_type)
     ocr = settings.partition.ocr and "ocr" in found.capabilities
     seconds = limits.seconds_per_document + limits.seconds_per_page
     arguments = (storage, work, settings.partition, limits, ocr)

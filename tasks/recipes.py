@@ -145,7 +145,7 @@ def resolve(settings: Settings, capabilities: Mapping[str, str] | None = None, s
     Raises MissingCapabilityError where the settings ask for what is not installed.
     """
     if capabilities is None:
-        capabilities = resolve_capabilities()
+        capabilities = resolve_capabilities(settings.partition)
     spaces = spaces or Spaces(settings)
     settings, _ = with_spaces(settings, spaces)
     opened = [spaces.open(name) for name in settings.embed.spaces]

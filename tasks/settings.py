@@ -22,6 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tasks import model_files
 from tasks.errors import MissingCapabilityError, UsageError
 from tasks.rows import Kind
 
@@ -34,10 +35,28 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class HiResSettings(Group):
+    """The models of the route hi_res. Where they lie is in no key; what they are is."""
+
+    layout_model: str | None = Field(None, description="YOLOX as .onnx; default: hi_res/yolox_l0.05.onnx in `models`")
+    table_model: str | None = Field(None, description="a table transformer's folder; default: hi_res/table-transformer")
+    dpi: int = Field(200, ge=72, le=400, description="resolution at which pages are shown to them")
+
+
 class PartitionSettings(Group):
     """What partitioning looks for."""
 
+    route: Literal["default", "hi_res"] = Field(
+        "default", description="of PDFs and pictures; hi_res: by the layout and table models of unstructured"
+    )
+    hi_res: HiResSettings = HiResSettings()
     ocr: bool = Field(True, description="read pages and pictures that have no text layer")
+    ocr_engine: Literal["rapidocr", "tesseract"] = Field(
+        "rapidocr", description="reads Chinese and English; tesseract: the program of this name, where it is installed"
+    )
+    ocr_languages: str = Field(
+        "eng", pattern=r"^\w[\w/-]*(\+\w[\w/-]*)*$", description="that tesseract reads, as in eng+chi_sim"
+    )
     ocr_dpi: int = Field(150, ge=72, le=600, description="resolution at which pages are rendered for OCR")
     min_picture_px: int = Field(48, ge=1, description="pictures with a shorter side are decoration")
     max_pixels: int = Field(100_000_000, ge=1, description="pictures larger than this are refused before decoding")
@@ -323,7 +342,21 @@ def load_settings(**overrides: Any) -> Settings:
         )
     if "://" not in settings.lake:
         settings = settings.model_copy(update={"lake": str(Path(settings.lake).expanduser().absolute())})
-    return settings
+    return settings.model_copy(update={"partition": _with_models(settings.partition, settings.models)})
+
+
+def _with_models(partition: PartitionSettings, models: str | None) -> PartitionSettings:
+    """With absolute paths of the models of hi_res, where that is the route: a worker may start elsewhere."""
+    if partition.route != "hi_res":
+        return partition
+    folder = model_files.root(models) / "hi_res"
+    given = partition.hi_res
+    paths = {
+        "layout_model": given.layout_model or str(folder / "yolox_l0.05.onnx"),
+        "table_model": given.table_model or str(folder / "table-transformer"),
+    }
+    absolute = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items()}
+    return partition.model_copy(update={"hi_res": given.model_copy(update=absolute)})
 
 
 def _check_endpoint(llm: LlmSettings) -> None:

@@ -97,12 +97,17 @@ def start(fn: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
     except OSError as error:
         return Outcome(None, _environment(error) or _malformed(error), peak_mb())
     except Exception as error:  # noqa: BLE001  # whatever a library raises, the document is what failed
-        if "bad_alloc" in str(error) or "Failed to allocate memory" in str(error):  # C++ libraries wrap theirs
+        if is_out_of_memory(error):
             return Outcome(None, _out_of_memory(), peak_mb())
         return Outcome(None, _malformed(error), peak_mb())
     except BaseException as error:  # noqa: BLE001  # a panic of a Rust library, or sys.exit: it must not end the run
         message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Outcome(None, DocumentError("crash", message, "the file may be hostile or damaged"), peak_mb())
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a C++ library has wrapped its own error of that kind."""
+    return "bad_alloc" in str(error) or "Failed to allocate memory" in str(error)
 
 
 def _malformed(error: Exception) -> DocumentError:

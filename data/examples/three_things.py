@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks import model_files
 from tasks.embed.imagebind import installed
 from tasks.embed.imagebind.config import HUGE
 from tasks.embed.imagebind.probe import classify
@@ -51,7 +52,7 @@ def show(name: str, table: np.ndarray) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", help="folder of installed models; default: as bindery has it")
-    models = installed.root(load_settings(models=parser.parse_args().models).models)
+    models = model_files.root(load_settings(models=parser.parse_args().models).models)
     try:
         model = installed.require(models)
     except MissingCapabilityError as error:

@@ -17,13 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import MissingCapabilityError
+from tasks.model_files import cache_root
 
 Convert = Callable[[Path], Any]  # weights file → onnx.ModelProto
-
-
-def cache_root() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "bindery" / "models"
 
 
 def open_session(name: str, weights: Path, sha256: str, convert: Convert) -> Any:

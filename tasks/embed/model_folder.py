@@ -1,32 +1,24 @@
 """A folder with a sentence-transformers model in; what it is, without loading it, and a fingerprint of its files, out.
 
 Only what the model is made of counts: neither where the folder lies nor what else is in it. Weights are read as
-safetensors and nothing else, because the other formats can hold code. Checksums of large files are remembered by size
-and time stamp, so that gigabytes are read once and not at every command.
+safetensors and nothing else, because the other formats can hold code.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import os
-import secrets
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tasks.embed import model_cache
 from tasks.errors import MissingCapabilityError
+from tasks.model_files import checksum, remembered
 from tasks.rows import content_id
 
 _WHAT = frozenset({".json", ".jsonl", ".txt", ".model", ".safetensors", ".spm", ".vocab"})
 _UNSAFE = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"})
-_SMALL = 1 << 16  # bytes that are read anew each time
-_RACY_SECONDS = 2.0  # a file that is so young may change once more within its time stamp
 _OWN = "sentence_transformers."
 
 
@@ -107,39 +99,8 @@ def _fingerprint(path: Path, modules: list[tuple[str, str]]) -> str:
         for file in _files(path / place)
         if file.suffix in _WHAT
     }
-    with _remembered(path) as known:
-        return content_id(sorted((name, _checksum(file, name, known)) for name, file in named.items()))
-
-
-def _checksum(file: Path, name: str, known: dict[str, list[Any]]) -> str:
-    stat = file.stat()
-    stamp = [stat.st_size, stat.st_mtime_ns]
-    if stat.st_size > _SMALL and known.get(name, [])[:2] == stamp:
-        return str(known[name][2])
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if stat.st_size > _SMALL and time.time() - stat.st_mtime > _RACY_SECONDS:
-        known[name] = [*stamp, found]
-    return found
-
-
-@contextlib.contextmanager
-def _remembered(path: Path) -> Iterator[dict[str, list[Any]]]:
-    """The checksums of a folder's files as this machine has them, kept again where they changed; that it can is no
-    condition."""
-    place = model_cache.cache_root() / "checksums" / f"{content_id(str(path.resolve()))}.json"
-    known: dict[str, list[Any]] = {}
-    with contextlib.suppress(OSError, ValueError):
-        held = _json(place)
-        known = {str(name): list(entry) for name, entry in held.items()} if isinstance(held, Mapping) else {}
-    before = orjson.dumps(known)
-    yield known
-    if orjson.dumps(known) != before:
-        with contextlib.suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary = place.with_name(f".tmp-{secrets.token_hex(8)}")
-            temporary.write_bytes(orjson.dumps(known))
-            os.replace(temporary, place)
+    with remembered(path) as known:
+        return content_id(sorted((name, checksum(file, name, known)) for name, file in named.items()))
 
 
 def _dimension(path: Path, modules: list[tuple[str, str]]) -> int | None:

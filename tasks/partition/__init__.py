@@ -25,6 +25,7 @@ STAGE_VERSION = 3
 
 # Per media type: the settings and capabilities that decide its rows. Anything else must not restage it.
 _OCR = ("ocr",)
+_HI_RES = frozenset((PDF, *IMAGES))  # the types whose pages that route takes apart
 _PICTURES = ("min_picture_px", "max_pixels")
 _TEXT = ("unstructured", "sentences", "encodings", "html", "markdown")
 _NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -59,6 +60,9 @@ def recipe(settings: Settings, capabilities: Mapping[str, str], media_type: str)
     if not settings.partition.ocr:
         used.pop("ocr", None)
         chosen.pop("ocr_dpi", None)
+    if settings.partition.route == "hi_res" and media_type in _HI_RES:
+        chosen |= {"route": "hi_res", "hi_res_dpi": settings.partition.hi_res.dpi}
+        used["hi_res"] = capabilities["hi_res"]
     return Recipe("partition", STAGE_VERSION, chosen, used)
 
 

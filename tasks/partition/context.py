@@ -6,8 +6,12 @@ import collections
 import dataclasses
 from pathlib import Path
 
+from PIL import Image
+
 from tasks.lake import put_blob, put_file
+from tasks.partition import ocr, tesseract
 from tasks.partition.hints import Hint
+from tasks.partition.spans import Span
 from tasks.settings import Limits, PartitionSettings
 from tasks.storage import Storage
 
@@ -47,6 +51,12 @@ class PartContext:
     def keep(self, path: Path, extension: str) -> str:
         """Keep a whole file in the lake, however large it is; returns its path there."""
         return put_file(self.storage, path, extension)
+
+    def read(self, picture: Image.Image) -> list[Span]:
+        """The lines of text in a picture, in its pixels, by the OCR engine that the settings name."""
+        if self.settings.ocr_engine == "tesseract":
+            return tesseract.read(picture, self.settings.ocr_languages, self.limits.seconds_per_page)
+        return ocr.read(picture)
 
     def warn(self, message: str) -> None:
         if message not in self.warnings:

@@ -105,7 +105,8 @@ def merge_parts(storage: Storage, key: str, parts: Sequence[StageRef], media_typ
     info = StageInfo(parts[0].info.title, sum(part.info.pages for part in parts), 0, warnings, counts)
     seconds = sum(part.cost.seconds for part in parts) + time.perf_counter() - started
     cost = Cost(round(seconds, 3), max(peak_mb(), *(part.cost.peak_mb for part in parts)))
-    return stage.save(storage, "partition", key, _output(rows, hints if media_type == detect.PDF else [], info), cost)
+    known = media_type == detect.PDF or any(hint != Hint() for hint in hints)
+    return stage.save(storage, "partition", key, _output(rows, hints if known else [], info), cost)
 
 
 def _output(rows: Sequence[ElementRow], hints: Sequence[Hint], info: StageInfo) -> StageOutput:

@@ -110,13 +110,16 @@ def _page_numbers(rows: Sequence[ElementRow]) -> dict[int, str]:
 
 
 def _with_headings(rows: Sequence[ElementRow], sizes: Sequence[float], edges: dict[int, str]) -> list[ElementRow]:
-    """Rows with Title and its level: the larger the type above body text, the higher the heading."""
+    """Rows with Title and its level: the larger the type above body text, the higher the heading. What a model has told
+    to be a title is one."""
     weights: collections.Counter[float] = collections.Counter()
     for row, size in zip(rows, sizes, strict=True):
         weights[round(abs(size), 1)] += len(row.text) if size else 0
     body = max(weights, key=lambda size: (weights[size], -size), default=0.0)
     candidates = [
-        round(size * 2) / 2 if _is_heading(row, size, body) and id(row) not in edges else None
+        round(size * 2) / 2
+        if (row.category == "Title" or _is_heading(row, size, body)) and id(row) not in edges
+        else None
         for row, size in zip(rows, sizes, strict=True)
     ]
     ladder = sorted({size for size in candidates if size is not None}, reverse=True)

@@ -10,6 +10,7 @@ from tasks.clean import clean
 from tasks.errors import DocumentError
 from tasks.partition import ocr
 from tasks.partition.context import PartContext
+from tasks.partition.hints import Hint
 from tasks.partition.layout import blocks
 from tasks.partition.pdf.render import png
 from tasks.partition.tally import keep
@@ -61,12 +62,21 @@ def _frame(image: Image.Image, number: int, path: Path, context: PartContext) ->
     media = context.blob(data, media_type)
     whole = Box.of(number, 0, 0, 1, 1)
     rows = [ElementRow(0, "Image", "", number, (whole,), media=media, media_type=media_type)]
+    if context.settings.route == "hi_res":
+        context.hints.append(Hint())
     if not context.ocr:
         return rows
     context.counts["pages_ocr"] += 1
     upright = ImageOps.exif_transpose(image)
+    if context.settings.route == "hi_res":
+        from tasks.partition.hi_res.page import read_page
+
+        for row, hint in read_page(ocr.on_white(upright), context.read(upright), upright.size, number, context):
+            rows.append(row)
+            context.hints.append(hint)
+        return rows
     width, height = upright.size
-    for block in blocks(ocr.read(upright)):
+    for block in blocks(context.read(upright)):
         x0, y0, x1, y1 = block.box
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 else "UncategorizedText"

@@ -82,12 +82,10 @@ def engine(threads: int | None = None) -> _Engine:
 
 def read(picture: Image.Image, threads: int | None = None) -> list[Span]:
     """The lines of text in a picture, in its pixels; reading order is the layout's business."""
-    image = picture if picture.mode == "RGB" else on_white(picture)
-    if min(image.size) < _MIN_SIDE:
+    small = fitted(picture, _LONG_SIDE)
+    if small is None:
         return []
-    scale = min(_LONG_SIDE / max(image.size), max(1.0, min(2.0, _SHORT_SIDE / min(image.size))))
-    if scale != 1.0:
-        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    image, scale = small
     left, top, right, bottom = _inked(np.asarray(image.convert("L")))
     if min(right - left, bottom - top) < _MIN_SIDE:
         return []
@@ -105,6 +103,20 @@ def read(picture: Image.Image, threads: int | None = None) -> list[Span]:
             (x0, y0), (x1, y1) = (box.min(axis=0) + offset) / scale, (box.max(axis=0) + offset) / scale
             spans.append(Span(text, float(x0), float(y0), float(x1), float(y1), float(y1 - y0) * 0.8))
     return spans
+
+
+def fitted(picture: Image.Image, longest: int) -> tuple[Image.Image, float] | None:
+    """A picture in RGB, at most `longest` pixels on its long side, small ones enlarged; and by how much it was scaled.
+
+    None where it is too small to hold text.
+    """
+    image = picture if picture.mode == "RGB" else on_white(picture)
+    if min(image.size) < _MIN_SIDE:
+        return None
+    scale = min(longest / max(image.size), max(1.0, min(2.0, _SHORT_SIDE / min(image.size))))
+    if scale != 1.0:
+        image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    return image, scale
 
 
 def _inked(grey: np.ndarray) -> tuple[int, int, int, int]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks import model_files
 from tasks.embed import folder, model_folder
 from tasks.embed.folder import FolderSpace, open_folder
 from tasks.embed.spaces import PromptedSpace, embed_query
@@ -133,7 +134,7 @@ def test_large_files_are_read_once(plain: Path, tmp_path: Path, monkeypatch: pyt
     model = tmp_path / "model"
     shutil.copytree(plain, model)
     weights = model / "model.safetensors"
-    assert weights.stat().st_size > model_folder._SMALL
+    assert weights.stat().st_size > model_files._SMALL
     os.utime(weights, (1e9, 1e9))
     hashed: list[str] = []
     digest = hashlib.file_digest

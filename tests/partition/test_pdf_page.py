@@ -128,7 +128,7 @@ def test_words_beside_the_cells_stay_text() -> None:
         Word(text, x, y, x + 20, y + 10, 10)
         for text, x, y in (("Sales", 10, 10), ("$", 100, 10), ("1,234", 110, 10), ("Sales", 20, 30), ("note", 20, 45))
     ]
-    assert pdf_page._taken([found], words) == {0, 1, 2}  # a word that is said once is taken once
+    assert pdf_page.taken_words([found], words) == {0, 1, 2}  # a word that is said once is taken once
 
 
 def cells(*rows: tuple[str, ...]) -> tuple[Cell, ...]:

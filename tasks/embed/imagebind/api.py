@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tasks import model_files
 from tasks.embed.imagebind import inputs, installed
 from tasks.embed.imagebind.batches import Result, matrix, named
 from tasks.embed.imagebind.devices import Devices, encoder_for
@@ -69,7 +70,7 @@ class ImageBind:
         script that has some needs `if __name__ == "__main__":` around its code. Raises MissingCapabilityError where no
         model is installed.
         """
-        root = installed.root(os.fspath(models) if models is not None else load_settings().models)
+        root = model_files.root(os.fspath(models) if models is not None else load_settings().models)
         return cls(encoder_for(installed.require(root), device, precision), decoders)
 
     def __enter__(self) -> Self:

@@ -27,9 +27,6 @@ NAME = "imagebind"
 LICENCE = "CC BY-NC-SA 4.0"
 LICENCE_URL = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
 HOW_TO_ADD = "bindery models add imagebind PATH.pth"
-DEFAULT_ROOT = (
-    Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share").expanduser() / "bindery" / "models"
-)
 TEMPORARY = ".tmp-"
 _FORMAT = 1
 _CONVERSION = re.compile(rf"[0-9a-f]{{12}}-({'|'.join(get_args(Precision))})-[0-9a-f]{{6}}")
@@ -78,11 +75,6 @@ class Installed:
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "folder"}
         files = [dataclasses.asdict(file) for file in self.files]
         return {"format": _FORMAT, **found, "config": self.config.to_json(), "files": files}
-
-
-def root(setting: str | None) -> Path:
-    """The folder of models: what the setting `models` says, or the user's data folder."""
-    return Path(setting).expanduser().absolute() if setting else DEFAULT_ROOT
 
 
 def find(models: Path) -> Installed | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks import model_files
 from tasks.embed.imagebind import installed
 from tasks.embed.imagebind.installed import Installed
 from tasks.embed.media import Call, MediaItem, Medium, call_here
@@ -162,5 +163,5 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def open_space() -> ImageBindSpace:
     """The space. Raises MissingCapabilityError where no checkpoint is installed."""
     settings = load_settings()
-    model = installed.require(installed.root(settings.models))
+    model = installed.require(model_files.root(settings.models))
     return ImageBindSpace(model, settings.compute, settings.partition.max_pixels)

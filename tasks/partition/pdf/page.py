@@ -31,7 +31,7 @@ from tasks.partition.pdf.text.layer import PageText
 from tasks.partition.spans import Block, Span
 from tasks.rows import ElementRow, Origin
 
-_BOLD = 0.25  # points that bold type counts more, so that a bold line outranks body text of its size
+BOLD = 0.25  # points that bold type counts more, so that a bold line outranks body text of its size
 _MIN_FRAME_LINES = 3
 _MAX_FRAMES = 40
 _FRAME = (0.01, 0.7)  # of the page
@@ -53,26 +53,26 @@ def text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: Par
     tables: list[Table] = []
     figures: list[PageFigure] = []
     rest = text
-    with _kept(number, "tables", context):
+    with keeping_text(number, "tables", context):
         words = text.words
         if charts := plots(drawings.shapes, text.spans, size):  # what is written there is no table's
             words = [w for w in words if not any(center_in((w.x0, w.y0, w.x1, w.y1), c) for c in charts)]
         tables = find_tables(words, drawings.rules, drawings.shapes, size)
         tables = [t for t in tables if not _is_chart(t.box, charts, drawings, text.spans)]
-        rest = text.without(_taken(tables, text.words)) if tables else text
-    with _kept(number, "figures", context):
+        rest = text.without(taken_words(tables, text.words)) if tables else text
+    with keeping_text(number, "figures", context):
         figures = page_figures(page, number, rest, drawings, [table.box for table in tables], context)
     claimed = {span.order for figure in figures for span in figure.claimed}
     spans = [span for span in rest.spans if span.order not in claimed]
     if tables:
         context.counts["tables_found"] += len(tables)
-    page_rows = _Page(number, size, text.turned, "text-layer")
+    page_rows = PageRows(number, size, text.turned, "text-layer")
     rows = page_rows.arranged(spans, tables, figures, _frames(drawings, spans, tables, figures, size))
-    _count(text, rows, number, context)
+    count_text(text, rows, number, context)
     return rows
 
 
-def _count(text: PageText, rows: Rows, number: int, context: PartContext) -> None:
+def count_text(text: PageText, rows: Rows, number: int, context: PartContext) -> None:
     """What of the text layer is in elements: see tasks.losses."""
     layer = characters(word.text for word in text.words)
     cells = (cell.text for _, hint in rows if hint.table for cell in hint.table.cells)
@@ -90,7 +90,7 @@ def _is_chart(table: Box, plots: Sequence[Box], drawings: Drawings, spans: Seque
 
 
 @contextlib.contextmanager
-def _kept(number: int, what: str, context: PartContext) -> Iterator[None]:
+def keeping_text(number: int, what: str, context: PartContext) -> Iterator[None]:
     """A page keeps its text whatever geometry its tables or figures fail on; that they did is said and counted."""
     try:
         yield
@@ -103,14 +103,14 @@ def read_page(spans: Sequence[Span], size: tuple[float, float], number: int, con
     """The rows of what OCR read, in points: text and tables, as far as boxes tell."""
     words = [Word(s.text, s.x0, s.y0, s.x1, s.y1, s.size) for s in spans]
     tables = find_tables(words, [], [], size)
-    taken = _taken(tables, words)
+    taken = taken_words(tables, words)
     if tables:
         context.counts["tables_found"] += len(tables)
     rest = [span for i, span in enumerate(spans) if i not in taken]
-    return _Page(number, size, 0, "ocr").arranged(rest, tables, [], [])
+    return PageRows(number, size, 0, "ocr").arranged(rest, tables, [], [])
 
 
-def _taken(tables: Sequence[Table], words: Sequence[Word]) -> set[int]:
+def taken_words(tables: Sequence[Table], words: Sequence[Word]) -> set[int]:
     """The numbers of the words that are in a table's cells; what it stands around but does not say stays text."""
     taken: set[int] = set()
     for table in tables:
@@ -166,7 +166,7 @@ def _captioned(tables: Sequence[Table], blocks: Sequence[Block]) -> list[Table]:
     return found
 
 
-class _Page:
+class PageRows:
     """Makes rows of what stands on one page."""
 
     def __init__(self, number: int, size: tuple[float, float], turned: int, origin: Origin) -> None:
@@ -184,9 +184,9 @@ class _Page:
         tables = _captioned(tables, [item for item in items if isinstance(item, Block)])
         for item in items:
             if isinstance(item, Block):
-                row = self._text(item)
+                row = self.text(item)
                 if row.text:
-                    rows.append((row, Hint(_rank(item))))
+                    rows.append((row, Hint(rank(item))))
             elif item < len(tables):
                 rows.append((self._table(tables[item]), Hint(0.0, tables[item], self.size)))
             else:
@@ -202,7 +202,7 @@ class _Page:
         box = page_box(self.number, table.box, self.size, self.turned)
         return ElementRow(0, "Table", clean(table.caption), self.number, (box,), origin=self.origin)
 
-    def _text(self, block: Block) -> ElementRow:
+    def text(self, block: Block) -> ElementRow:
         text = clean(block.text)
         category = "NarrativeText" if len(text) > 80 or text.endswith((".", "。")) else "UncategorizedText"
         if (CAPTION.match(text) or _TABLE_CAPTION.match(text)) and len(block.lines) <= 4:
@@ -215,8 +215,8 @@ class _Page:
         return ElementRow(0, category, text, self.number, (box,), origin=self.origin)
 
 
-def _rank(block: Block) -> float:
+def rank(block: Block) -> float:
     """The type size that headings are told by; aligned rows and long paragraphs are none."""
     if block.tabular or len(block.lines) > 4 or len(block.text) > 250 or not any(c.isalpha() for c in block.text):
         return -block.size
-    return block.size + (_BOLD if block.bold else 0.0)
+    return block.size + (BOLD if block.bold else 0.0)

@@ -1,8 +1,8 @@
-"""PDF pages as elements, by pdfium alone: text layer where it can be trusted, OCR of the page where not.
+"""PDF pages as elements: by pdfium the text layer where it can be trusted, OCR of the page where not.
 
 In: a PDF and a range of its pages. Out: ElementRows in reading order with boxes; `context.hints` beside them, from
 which `tasks.partition.finish` tells headings, running headers, repeated pictures and continued tables across the whole
-document. `page` is where a page is put together.
+document. `page` is where a page is put together, or `tasks.partition.hi_res.page` where that route is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from PIL import Image
 
 from tasks.clean import clean
 from tasks.errors import DocumentError
-from tasks.partition import ocr
 from tasks.partition.context import PartContext
 from tasks.partition.hints import Hint
 from tasks.partition.pdf.figures.pictures import embedded
@@ -23,6 +22,7 @@ from tasks.partition.pdf.page import Rows, read_page, text_page
 from tasks.partition.pdf.render import has_ink, jpeg, render
 from tasks.partition.pdf.text.fonts import Fonts
 from tasks.partition.pdf.text.layer import PageText, page_text
+from tasks.partition.spans import Span
 from tasks.partition.tally import keep
 from tasks.rows import Box, ElementRow, Origin
 
@@ -77,7 +77,7 @@ def page_elements(page: pypdfium2.PdfPage, number: int, context: PartContext, fo
         context.warn(f"page {number}: the text layer is larger than any page; the rest of it was left out")
     rows: Rows = []
     if text.usable and not _is_scan(page, text):
-        rows = text_page(page, text, number, context)
+        rows = _text_page(page, text, number, context)
     elif text.spans or has_ink(page):
         rows = _scanned(page, text, number, context)
     if rows:
@@ -105,17 +105,35 @@ def _scanned(page: pypdfium2.PdfPage, text: PageText, number: int, context: Part
     if context.ocr:
         context.counts["pages_ocr"] += 1
         width, height = page.get_size()
-        spans = [span.scaled(width / picture.width) for span in ocr.read(picture)]
+        spans = [span.scaled(width / picture.width) for span in context.read(picture)]
         if text.usable and sum(len(span.text) for span in spans) < 1.5 * text.characters + 20:
-            return text_page(page, text, number, context)  # the picture is a background: the layer says it exactly
-        rows = read_page(spans, (width, height), number, context)
+            return _text_page(page, text, number, context)  # the picture is a background: the layer says it exactly
+        rows = _read_page(picture, spans, (width, height), number, context)
         if not rows:
             context.warn(f"page {number}: no text layer, and OCR found no text in the picture")
     else:
         context.warn(f"page {number}: no usable text layer, and OCR is off")
         if text.spans:  # better than nothing, and said
-            return text_page(page, text, number, context)
+            return _text_page(page, text, number, context)
     return [*rows, _whole(picture, number, context, "ocr" if rows else "native")]
+
+
+def _text_page(page: pypdfium2.PdfPage, text: PageText, number: int, context: PartContext) -> Rows:
+    if context.settings.route == "hi_res":
+        from tasks.partition.hi_res.page import text_page as by_models
+
+        return by_models(page, text, number, context)
+    return text_page(page, text, number, context)
+
+
+def _read_page(
+    picture: Image.Image, spans: list[Span], size: tuple[float, float], number: int, context: PartContext
+) -> Rows:
+    if context.settings.route == "hi_res":
+        from tasks.partition.hi_res.page import read_page as by_models
+
+        return by_models(picture, spans, size, number, context)
+    return read_page(spans, size, number, context)
 
 
 def _whole(picture: Image.Image, number: int, context: PartContext, origin: Origin) -> tuple[ElementRow, Hint]:

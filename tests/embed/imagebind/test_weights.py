@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tasks import model_files
 from tasks.embed.imagebind import checkpoint, installed, weights
 from tasks.embed.imagebind.config import HUGE, TOWERS
 from tasks.embed.imagebind.model import build_tower, official
@@ -378,10 +379,10 @@ def test_a_full_disk_is_told_before_the_work(models: Path, tiny_pth: Path, monke
 
 
 def test_where_models_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert installed.root(None) == installed.DEFAULT_ROOT
-    assert installed.DEFAULT_ROOT.parts[-2:] == ("bindery", "models") and installed.DEFAULT_ROOT.is_absolute()
-    assert installed.root(str(tmp_path)) == tmp_path
+    assert model_files.root(None) == model_files.DEFAULT_ROOT
+    assert model_files.DEFAULT_ROOT.parts[-2:] == ("bindery", "models") and model_files.DEFAULT_ROOT.is_absolute()
+    assert model_files.root(str(tmp_path)) == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert installed.root("~/models") == tmp_path / "models"
+    assert model_files.root("~/models") == tmp_path / "models"
     monkeypatch.chdir(tmp_path)
-    assert installed.root("models") == Path(os.getcwd()) / "models"
+    assert model_files.root("models") == Path(os.getcwd()) / "models"

@@ -15,7 +15,6 @@ import pypdfium2
 from PIL import Image
 
 from tasks.clean import clean
-from tasks.partition import ocr
 from tasks.partition.boxes import Box, center_in
 from tasks.partition.context import PartContext
 from tasks.partition.layout import blocks
@@ -115,7 +114,7 @@ def _read(data: bytes, context: PartContext) -> str:
     """The words of a picture that is nothing but words: drawn as outlines, they are in no text layer."""
     context.counts["words_ocr"] += 1
     with Image.open(io.BytesIO(data)) as picture:
-        return clean("\n".join(block.text for block in blocks(ocr.read(picture))))
+        return clean("\n".join(block.text for block in blocks(context.read(picture))))
 
 
 def in_reading_order(spans: Sequence[Span]) -> str:
