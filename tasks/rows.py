@@ -201,7 +201,8 @@ class ChunkRow:
     """The raw unit that is retrieved and shown: a run of text, one table, one picture, one recording.
 
     `context` (document title > section) is searched with the chunk but is not its content. `tokens` counts `text` in
-    o200k tokens. `pages` lists every page the chunk touches, in order.
+    o200k tokens. `pages` lists every page the chunk touches, in order. `before` and `after` are what the document says
+    around a table or picture and of it, a paragraph a line ("" for other kinds): searched and asked about with it.
     """
 
     chunk_id: str
@@ -219,6 +220,8 @@ class ChunkRow:
     origin: Origin
     time_start: float | None = None
     time_end: float | None = None
+    before: str = ""
+    after: str = ""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -237,6 +240,8 @@ class ChunkRow:
             _required("origin", pa.string()),
             pa.field("time_start", pa.float64()),
             pa.field("time_end", pa.float64()),
+            _required("before", pa.string()),
+            _required("after", pa.string()),
         ]
     )
 

@@ -18,7 +18,7 @@ from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
 from tasks.summarize import ask, extractive, llm, pictures
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:

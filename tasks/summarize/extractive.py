@@ -1,20 +1,23 @@
 """Extractive summaries: the words of a chunk that say what it is about, chosen by rules and counts, never written.
 
 Text: the sentences nearest to the centroid of the chunk (tf-idf within the document), the first favoured. Tables: the
-caption, the header and the row labels. Pictures and recordings: their caption, recognised text or metadata. Each
-begins with the chunk's context, since a header or a caption seldom names its subject.
+caption, the header and the row labels. Pictures and recordings: their caption, recognised text or metadata. Room that a
+caption leaves is for the sentences that name what it is of; a table or picture that says little of its own has the best
+sentences around it instead. Each summary begins with the chunk's context, since a header or a caption seldom names its
+subject.
 """
 
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from tasks import recordings, tables
+from tasks import labels, recordings, tables
 from tasks.rows import ChunkRow
-from tasks.sentences import sentences
+from tasks.sentences import join, sentences
 
 METHOD = "extractive"
 _CJK_RANGES = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
@@ -22,6 +25,8 @@ _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _CJK = re.compile(rf"[{_CJK_RANGES}]")
 _FIRST_BONUS = 0.15  # the first sentence of a paragraph tends to be its topic
 _ALIKE = 0.7  # a sentence sharing this much of its weight with those chosen adds nothing
+_LITTLE = 16  # letters; a picture with fewer is not found by them
+_LEAST = 40  # characters that are room for another sentence
 _NOUNS = {
     "text": "Text",
     "table": "Table",
@@ -36,7 +41,8 @@ _NOUNS = {
 
 def summaries(chunks: Sequence[ChunkRow], limit: int) -> list[str]:
     """One summary of at most `limit` characters per chunk; none is empty."""
-    weights = _inverse_frequencies(chunk.text for chunk in chunks)
+    said = (text for chunk in chunks for text in (chunk.text, chunk.before, chunk.after))
+    weights = _inverse_frequencies(dict.fromkeys(said))
     return [_summary(chunk, limit, weights) for chunk in chunks]
 
 
@@ -49,6 +55,7 @@ def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
         body = clip(_recording(chunk), room)
     else:
         body = best_sentences(chunk.text, room, weights)
+    body = _with_surroundings(chunk, body, room, weights)
     if not body:
         place = f" on page {chunk.pages[0]}" if chunk.pages else ""
         return clip(f"{_NOUNS[chunk.kind]}{place}{' of ' + chunk.context if chunk.context else ''}", limit)
@@ -58,9 +65,12 @@ def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
 def best_sentences(text: str, limit: int, weights: Mapping[str, float]) -> str:
     """The most central sentences that fit, in their order; the first of them clipped if even that is too long."""
     whole = " ".join(text.split())
-    if len(whole) <= limit:
-        return whole
-    parts = list(dict.fromkeys(" ".join(part.split()) for part in sentences(text)))  # a repetition counts once
+    return whole if len(whole) <= limit else _central(sentences(text), limit, weights)
+
+
+def _central(found: Iterable[str], limit: int, weights: Mapping[str, float]) -> str:
+    """The most central of some sentences that fit, in their order."""
+    parts = list(dict.fromkeys(" ".join(part.split()) for part in found))  # a repetition counts once
     vectors = [_vector(part, weights) for part in parts]
     centroid: collections.Counter[str] = collections.Counter()
     for vector in vectors:
@@ -78,7 +88,21 @@ def best_sentences(text: str, limit: int, weights: Mapping[str, float]) -> str:
             room -= len(parts[index]) + 1
     if not chosen:
         return clip(parts[max(range(len(parts)), key=lambda i: (scores[i], -i))], limit)
-    return " ".join(parts[index] for index in sorted(chosen))
+    return functools.reduce(join, (parts[index] for index in sorted(chosen)))
+
+
+def _with_surroundings(chunk: ChunkRow, body: str, limit: int, weights: Mapping[str, float]) -> str:
+    """What a table or picture says, and after it what is said of it."""
+    around = [each for part in (chunk.before, chunk.after) for line in part.splitlines() for each in sentences(line)]
+    if (label := labels.label_of(chunk.text)) is not None:
+        around = [sentence for sentence in around if label in labels.named(sentence)]
+    elif sum(map(str.isalpha, body)) >= _LITTLE:
+        return body
+    room = limit - len(body) - 1
+    if not around or room < _LEAST:
+        return body
+    said = _central(around, room, weights)
+    return f"{body}\n{said}" if body else said
 
 
 def clip(text: str, limit: int) -> str:
