@@ -22,7 +22,7 @@ from tasks.space_names import slug
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 _TILES = "image_tiles"
 
 

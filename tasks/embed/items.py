@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space, embeds_media
@@ -44,18 +44,19 @@ class Item:
         return f"{where}{self.view} view of {self.chunk.kind} chunk {self.chunk.chunk_id}, item {self.item}, {what}"
 
 
-def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tuple[View, str]]:
+def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space, alone: bool = True) -> list[tuple[View, str]]:
     """The texts that a chunk is found by: its own words under their context, and its summary.
 
     A picture's or recording's summary already holds the words in it, so those stand alone only where there is none. An
-    extractive summary of one that has no words is made of ours ("Picture on page 1"): all such would be alike, and
-    found together by whatever is nearest to those. It is found as itself, and by full text.
+    extractive summary of one of which the document says nothing is made of ours ("Picture on page 1"): all such would
+    be alike, and found together by whatever is nearest to those. It is found as itself, and by full text. What a
+    document with text is called says nothing of one of its pictures; `alone` says that there is no text.
 
     Models that embed media have learnt from English captions: they are given a summary's English line.
     """
     found: list[tuple[View, str]] = []
     written = row is not None and row.method != _EXTRACTIVE
-    if chunk.kind not in ("text", "table") and not written and not _has_words(chunk):
+    if chunk.kind not in ("text", "table") and not written and not _has_words(chunk, alone):
         return found
     summary = row.text if row else ""
     stands_for_words = chunk.kind not in ("text", "table") and summary.strip()
@@ -67,10 +68,10 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     return found
 
 
-def _has_words(chunk: ChunkRow) -> bool:
-    """Whether the document says something of its picture or recording: a title, a caption, words in it, a tag."""
+def _has_words(chunk: ChunkRow, alone: bool) -> bool:
+    """Whether the document says something of its picture or recording: a caption, words in it, what stands around it."""
     of_its_own = ": " in chunk.text if chunk.origin == "metadata" else chunk.text.strip()
-    return bool(chunk.context.strip() or of_its_own)
+    return bool(of_its_own or chunk.before or chunk.after or (alone and chunk.context.strip()))
 
 
 def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Medium | None:
@@ -82,16 +83,17 @@ def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Med
 
 
 def items_of(
-    chunks: Iterable[ChunkRow],
+    chunks: Sequence[ChunkRow],
     summaries: Iterable[SummaryRow],
     space: Space,
     media: Mapping[str, list[MediaItem]],
 ) -> list[Item]:
     """What is to be embedded for one document, in order. `media` has the items of each chunk's medium, by chunk id."""
     by_chunk = {row.chunk_id: row for row in summaries}
+    alone = not any(chunk.kind in ("text", "table") for chunk in chunks)
     items: list[Item] = []
     for chunk in chunks:
-        for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space):
+        for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space, alone):
             for index, window in enumerate(space.windows(text)):
                 items.append(Item(chunk, view, index, _named(space, window), text=window))
         for index, medium in enumerate(media.get(chunk.chunk_id, [])):

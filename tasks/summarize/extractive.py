@@ -25,6 +25,16 @@ _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _CJK = re.compile(rf"[{_CJK_RANGES}]")
 _FIRST_BONUS = 0.15  # the first sentence of a paragraph tends to be its topic
 _ALIKE = 0.7  # a sentence sharing this much of its weight with those chosen adds nothing
+_NEAREST_BONUS = 0.15  # of a sentence right before or after a picture
+_POINTING_BONUS = 0.3  # of one that points to it: "the following graph", 如下图所示
+_POINTING = re.compile(
+    r"\b(?:following|above|below|this|these|next|left|right|accompanying|opposite)\b[^.]{0,40}"
+    r"\b(?:charts?|diagrams?|figures?|graphs?|illustrations?|images?|maps?|photos?|photographs?|pictures?|tables?)\b"
+    r"|\b(?:chart|diagram|figure|graph|illustration|image|map|photo|photograph|picture|table)s?\b[^.]{0,40}"
+    r"\b(?:above|below|shows?|illustrates?|compares?|presents?|summarizes?|depicts?|sets? forth)\b"
+    r"|[上下左右本此][图圖表]|如[图圖表]",
+    re.IGNORECASE,
+)
 _LITTLE = 16  # letters; a picture with fewer is not found by them
 _LEAST = 40  # characters that are room for another sentence
 _NOUNS = {
@@ -65,19 +75,21 @@ def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
 def best_sentences(text: str, limit: int, weights: Mapping[str, float]) -> str:
     """The most central sentences that fit, in their order; the first of them clipped if even that is too long."""
     whole = " ".join(text.split())
-    return whole if len(whole) <= limit else _central(sentences(text), limit, weights)
+    if len(whole) <= limit:
+        return whole
+    parts = list(dict.fromkeys(" ".join(part.split()) for part in sentences(text)))  # a repetition counts once
+    return _central(parts, {0: _FIRST_BONUS}, limit, weights)
 
 
-def _central(found: Iterable[str], limit: int, weights: Mapping[str, float]) -> str:
-    """The most central of some sentences that fit, in their order."""
-    parts = list(dict.fromkeys(" ".join(part.split()) for part in found))  # a repetition counts once
+def _central(parts: Sequence[str], bonus: Mapping[int, float], limit: int, weights: Mapping[str, float]) -> str:
+    """The most central of some sentences that fit, in their order, where some have a bonus."""
     vectors = [_vector(part, weights) for part in parts]
     centroid: collections.Counter[str] = collections.Counter()
     for vector in vectors:
         centroid.update(vector)
     scores = [_cosine(vector, centroid) for vector in vectors]
     floor = sum(scores) / len(scores)  # below it, a sentence is filler, however well it fits
-    scores[0] += _FIRST_BONUS
+    scores = [score + bonus.get(i, 0.0) for i, score in enumerate(scores)]
     chosen: list[int] = []
     room = limit
     for index in sorted(range(len(parts)), key=lambda i: (-scores[i], i)):
@@ -93,16 +105,26 @@ def _central(found: Iterable[str], limit: int, weights: Mapping[str, float]) -> 
 
 def _with_surroundings(chunk: ChunkRow, body: str, limit: int, weights: Mapping[str, float]) -> str:
     """What a table or picture says, and after it what is said of it."""
-    around = [each for part in (chunk.before, chunk.after) for line in part.splitlines() for each in sentences(line)]
+    before, after = _lines(chunk.before), _lines(chunk.after)
+    around = [*before, *after]
+    bonus = {i: _POINTING_BONUS for i, sentence in enumerate(around) if _POINTING.search(sentence)}
     if (label := labels.label_of(chunk.text)) is not None:
         around = [sentence for sentence in around if label in labels.named(sentence)]
+        bonus = {}
     elif sum(map(str.isalpha, body)) >= _LITTLE:
         return body
+    else:
+        for nearest in (len(before) - 1, len(before)):
+            bonus[nearest] = bonus.get(nearest, 0.0) + _NEAREST_BONUS
     room = limit - len(body) - 1
     if not around or room < _LEAST:
         return body
-    said = _central(around, room, weights)
+    said = _central(around, bonus, room, weights)
     return f"{body}\n{said}" if body else said
+
+
+def _lines(text: str) -> list[str]:
+    return [sentence for line in text.splitlines() for sentence in sentences(line)]
 
 
 def clip(text: str, limit: int) -> str:
