@@ -69,7 +69,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space, alone: bool 
 
 
 def _has_words(chunk: ChunkRow, alone: bool) -> bool:
-    """Whether the document says something of its picture or recording: a caption, words in it, what stands around it."""
+    """Whether the document says something of its picture or recording: caption, words, what stands around it."""
     of_its_own = ": " in chunk.text if chunk.origin == "metadata" else chunk.text.strip()
     return bool(of_its_own or chunk.before or chunk.after or (alone and chunk.context.strip()))
 

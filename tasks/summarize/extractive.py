@@ -106,16 +106,15 @@ def _central(parts: Sequence[str], bonus: Mapping[int, float], limit: int, weigh
 def _with_surroundings(chunk: ChunkRow, body: str, limit: int, weights: Mapping[str, float]) -> str:
     """What a table or picture says, and after it what is said of it."""
     before, after = _lines(chunk.before), _lines(chunk.after)
-    around = [*before, *after]
-    bonus = {i: _POINTING_BONUS for i, sentence in enumerate(around) if _POINTING.search(sentence)}
+    around, nearest = [*before, *after], (len(before) - 1, len(before))
+    pointing = {i for i, sentence in enumerate(around) if _POINTING.search(sentence)}
+    bonus: dict[int, float] = {}
     if (label := labels.label_of(chunk.text)) is not None:
         around = [sentence for sentence in around if label in labels.named(sentence)]
-        bonus = {}
     elif sum(map(str.isalpha, body)) >= _LITTLE:
-        return body
+        around = [around[i] for i in nearest if i in pointing]
     else:
-        for nearest in (len(before) - 1, len(before)):
-            bonus[nearest] = bonus.get(nearest, 0.0) + _NEAREST_BONUS
+        bonus = {i: _POINTING_BONUS * (i in pointing) + _NEAREST_BONUS * (i in nearest) for i in range(len(around))}
     room = limit - len(body) - 1
     if not around or room < _LEAST:
         return body
