@@ -13,7 +13,7 @@ import collections
 import functools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tasks import labels, recordings, tables
 from tasks.rows import ChunkRow
@@ -35,6 +35,7 @@ _POINTING = re.compile(
     r"|[上下左右本此][图圖表]|如[图圖表]",
     re.IGNORECASE,
 )
+_LEADS = re.compile(rf"[:：]$|{_POINTING.pattern}", re.IGNORECASE)  # what introduces what comes next
 _LITTLE = 16  # letters; a picture with fewer is not found by them
 _LEAST = 40  # characters that are room for another sentence
 _NOUNS = {
@@ -59,13 +60,13 @@ def summaries(chunks: Sequence[ChunkRow], limit: int) -> list[str]:
 def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
     context = clip(chunk.context, limit // 3)
     room = limit - len(context) - 1
-    if chunk.kind == "table":
-        body = _table(chunk, room)
-    elif chunk.kind in ("audio", "video"):
+    if chunk.kind in ("audio", "video"):
         body = clip(_recording(chunk), room)
+    elif chunk.kind == "table":
+        body = _with_surroundings(chunk, functools.partial(_table, chunk), room, weights)
     else:
-        body = best_sentences(chunk.text, room, weights)
-    body = _with_surroundings(chunk, body, room, weights)
+        own = functools.partial(best_sentences, chunk.text, weights=weights)
+        body = _with_surroundings(chunk, own, room, weights)
     if not body:
         place = f" on page {chunk.pages[0]}" if chunk.pages else ""
         return clip(f"{_NOUNS[chunk.kind]}{place}{' of ' + chunk.context if chunk.context else ''}", limit)
@@ -103,18 +104,20 @@ def _central(parts: Sequence[str], bonus: Mapping[int, float], limit: int, weigh
     return functools.reduce(join, (parts[index] for index in sorted(chosen)))
 
 
-def _with_surroundings(chunk: ChunkRow, body: str, limit: int, weights: Mapping[str, float]) -> str:
-    """What a table or picture says, and after it what is said of it."""
+def _with_surroundings(chunk: ChunkRow, own: Callable[[int], str], limit: int, weights: Mapping[str, float]) -> str:
+    """What a table or picture says by itself (`own`, in so many characters), and what is said of it."""
     before, after = _lines(chunk.before), _lines(chunk.after)
-    around, nearest = [*before, *after], (len(before) - 1, len(before))
-    pointing = {i for i, sentence in enumerate(around) if _POINTING.search(sentence)}
+    body = own(limit)
     bonus: dict[int, float] = {}
     if (label := labels.label_of(chunk.text)) is not None:
-        around = [sentence for sentence in around if label in labels.named(sentence)]
+        around = [sentence for sentence in (*before, *after) if label in labels.named(sentence)]
     elif sum(map(str.isalpha, body)) >= _LITTLE:
-        around = [around[i] for i in nearest if i in pointing]
+        lead = before[-1] if before and _LEADS.search(before[-1]) else ""
+        return f"{clip(lead, limit // 3)}\n{own(limit - min(len(lead), limit // 3) - 1)}" if lead else body
     else:
-        bonus = {i: _POINTING_BONUS * (i in pointing) + _NEAREST_BONUS * (i in nearest) for i in range(len(around))}
+        around, nearest = [*before, *after], (len(before) - 1, len(before))
+        for i, sentence in enumerate(around):
+            bonus[i] = _POINTING_BONUS * bool(_POINTING.search(sentence)) + _NEAREST_BONUS * (i in nearest)
     room = limit - len(body) - 1
     if not around or room < _LEAST:
         return body
