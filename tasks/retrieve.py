@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, get_args
 
+from tasks import neighbours
 from tasks.calibrate import SAME, Calibration
 from tasks.embed import spaces as embed_spaces
 from tasks.errors import UsageError
@@ -229,16 +231,20 @@ def _hits(
         block = {chunk_id: (score, signals) for chunk_id, score, signals in ranked[start : start + 2 * k]}
         for item in reader.chunks(list(block)):
             copies.setdefault(_content(item.chunk), []).append((item, *block[item.chunk.chunk_id]))
-        if len(copies) >= k:
+        if len(copies) >= 2 * k:
             break
-    kept = list(copies.values())[:k]
+    groups = list(copies.values())
+    shown = [(group[0][0].chunk, any(s.match and s.match.view == "raw" for s in group[0][2])) for group in groups]
+    kept = [groups[place] for place in neighbours.order(shown)[:k]]
+    best = math.inf
     sources = reader.sources_of(sorted({item.chunk.doc_id for group in kept for item, _, _ in group}))
     for group in kept:
         item, score, signals = group[0]
         doc_ids = {copy.chunk.doc_id for copy, _, _ in group}
         held = [row for row in sources if row.doc_id in doc_ids]
         uris = tuple(row.uri for row in held if only is None or only.fits(row))
-        yield Hit(item.chunk, item.summary, uris, score, signals, item.tag, item.tag_probability)
+        best = min(best, score)  # of a picture that comes after its text
+        yield Hit(item.chunk, item.summary, uris, best, signals, item.tag, item.tag_probability)
 
 
 def _content(chunk: ChunkRow) -> object:
