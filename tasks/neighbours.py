@@ -1,7 +1,7 @@
-"""Ranked chunks in, those pictures that were found by the words of their neighbours after these neighbours, out.
+"""Ranked chunks in, pictures that were found by the words of neighbours which another picture was found by, last, out.
 
-A picture without words is found by what stands around it. It is not to take the place of the text that says so, and
-of several pictures beside one text the first is enough, until everything else has been shown.
+A picture without words is found by what stands around it. Of several beside one text the first is enough, until
+everything else has been shown: they are alike to whoever searches by words, and would take the place of that text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from tasks.rows import ChunkRow
 
 _WORDS = 16  # letters that are words of its own
-_EDGE = 60  # characters by which a text is known again
 
 
 def borrows(chunk: ChunkRow) -> bool:
@@ -20,30 +19,14 @@ def borrows(chunk: ChunkRow) -> bool:
 
 
 def order(ranked: Sequence[tuple[ChunkRow, bool]]) -> list[int]:
-    """The places of ranked chunks in their new order; each with whether it was found by its own looks as well."""
-    texts = [(i, chunk.doc_id, _flat(chunk.text)) for i, (chunk, _) in enumerate(ranked) if chunk.kind == "text"]
-    seen: set[tuple[str, str, str]] = set()
-    keys: list[tuple[float, int]] = []
-    for i, (chunk, looks) in enumerate(ranked):
-        place = float(i)
+    """The places of ranked chunks in their new order; each with whether it was found by its looks as well."""
+    seen: set[tuple[str, str]] = set()
+    late: list[int] = []
+    for place, (chunk, looks) in enumerate(ranked):
         if borrows(chunk) and not looks:
-            around = (chunk.doc_id, chunk.before, chunk.after)
-            if around in seen:
-                place = float(len(ranked))
-            else:
-                edges = _edges(chunk)
-                beside = (j for j, doc_id, text in texts if doc_id == chunk.doc_id and any(e in text for e in edges))
-                place = max(place, next(beside, -1) + 0.5)
-            seen.add(around)
-        keys.append((place, i))
-    return [i for _, i in sorted(keys)]
-
-
-def _edges(chunk: ChunkRow) -> list[str]:
-    """The ends of the texts around a picture, where they meet it."""
-    before, after = chunk.before.rpartition("\n")[2], chunk.after.partition("\n")[0]
-    return [edge for edge in (_flat(before)[-_EDGE:].strip("… "), _flat(after)[:_EDGE].strip("… ")) if edge]
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
+            nearest = chunk.before.rpartition("\n")[2], chunk.after.partition("\n")[0]
+            beside = {(chunk.doc_id, text) for text in nearest if text}
+            if beside & seen:
+                late.append(place)
+            seen |= beside
+    return [place for place in range(len(ranked)) if place not in set(late)] + late

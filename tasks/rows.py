@@ -19,6 +19,7 @@ Kind = Literal["text", "table", "image", "audio", "video", "depth", "thermal", "
 Modality = Literal["text", "image", "audio", "video", "depth", "thermal", "imu"]
 View = Literal["text", "summary", "raw"]
 Origin = Literal["native", "text-layer", "ocr", "metadata", "speech"]
+EXTRACTIVE = "extractive"  # the method of summaries that no model wrote
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class ChunkRow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """A short text that stands for a chunk in search. `method` is `extractive` or `llm:<model>`.
+    """A short text that stands for a chunk in search. `method` is `EXTRACTIVE` or `llm:<model>`.
 
     `english` says it again in one English line, for models that read nothing else; empty where `text` is English, or
     where no model wrote it.

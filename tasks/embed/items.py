@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space, embeds_media
-from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
+from tasks.rows import EXTRACTIVE, Box, ChunkRow, Modality, SummaryRow, View, content_id
 from tasks.space_names import slug
-
-_EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space, alone: bool 
     Models that embed media have learnt from English captions: they are given a summary's English line.
     """
     found: list[tuple[View, str]] = []
-    written = row is not None and row.method != _EXTRACTIVE
+    written = row is not None and row.method != EXTRACTIVE
     if chunk.kind not in ("text", "table") and not written and not _has_words(chunk, alone):
         return found
     summary = row.text if row else ""

@@ -19,7 +19,6 @@ from tasks import labels, recordings, tables
 from tasks.rows import ChunkRow
 from tasks.sentences import join, sentences
 
-METHOD = "extractive"
 _CJK_RANGES = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _CJK = re.compile(rf"[{_CJK_RANGES}]")

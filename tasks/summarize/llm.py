@@ -18,7 +18,7 @@ from tasks.errors import DocumentError
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError
 from tasks.llm.request import Picture, Request
 from tasks.llm.responses import Response
-from tasks.rows import ChunkRow, SummaryRow, digest, to_table
+from tasks.rows import EXTRACTIVE, ChunkRow, SummaryRow, digest, to_table
 from tasks.settings import Settings
 from tasks.stage import StageInfo, StageOutput
 from tasks.summarize import answers, ask, extractive
@@ -188,7 +188,7 @@ def _output(chunks: Sequence[ChunkRow], outcomes: Sequence[_Outcome], settings: 
             counts["llm"] += 1
             counts["repaired"] += outcome.repaired
             continue
-        rows.append(SummaryRow(chunk.chunk_id, fallback, extractive.METHOD))
+        rows.append(SummaryRow(chunk.chunk_id, fallback, EXTRACTIVE))
         if outcome.skip:
             counts[f"skipped_{outcome.skip}"] += 1
         else:
