@@ -66,7 +66,7 @@ class Question:
 
 
 def passage_terms(hit: Hit) -> frozenset[str]:
-    """All terms that speak for a hit: its words, those that a model wrote of it, its headings, and the names of its files."""
+    """All terms that speak for a hit: its words, those that a model wrote of it, its headings, its files' names."""
     names = " ".join(re.split(r"[/\\]", uri)[-1] for uri in hit.sources)
     return frozenset(terms("\n".join((hit.chunk.context, hit.chunk.text, hit.written, re.sub(r"[_.-]", " ", names)))))
 

@@ -42,7 +42,8 @@ class Hit:
     """A chunk that answers the query.
 
     `sources`: every uri that holds its document or a copy of the chunk, and satisfies the filters of the search.
-    `summary_method` says who wrote the summary: see `tasks.rows.SummaryRow`. `picture_tag` is the label that the ingest found for a picture ("": none), with its probability.
+    `summary_method` says who wrote the summary (`tasks.rows.SummaryRow`). `picture_tag` is the label that the ingest
+    found for a picture ("": none), with its probability.
     """
 
     chunk: ChunkRow

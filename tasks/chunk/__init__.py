@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tasks import speech, stage, tokens
@@ -56,12 +57,12 @@ def chunk_elements(
     ]
     drafts.sort(key=lambda draft: draft.first)  # stable: the parts of one element stay in order
     context = contexts(info.title, rows)
-    surroundings = Surroundings(rows, context, captions)
+    surroundings = functools.cache(Surroundings(rows, context, captions).of)
     seen: collections.Counter[str] = collections.Counter()
     chunks: list[ChunkRow] = []
     for draft in drafts:
-        around = surroundings.of(draft.first)
-        chunk = _row(doc_id, draft, " > ".join(filter(None, (context[draft.first], draft.context))), around)
+        path = " > ".join(filter(None, (context[draft.first], draft.context)))
+        chunk = _row(doc_id, draft, path, surroundings(draft.first))
         occurrence = seen[chunk.chunk_id]
         seen[chunk.chunk_id] += 1
         chunk_id = content_id(chunk.chunk_id, occurrence) if occurrence else chunk.chunk_id

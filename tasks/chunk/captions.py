@@ -37,7 +37,7 @@ def _held(row: ElementRow) -> str:
     kind = kind_of(row)
     if kind not in _WANTED:
         return ""
-    if row.html and (caption := tables.caption(row.html)):
+    if row.html and "<caption" in row.html and (caption := tables.caption(row.html)):
         return caption
     line = " ".join(row.text.partition("\n")[0].split())
     return line if labels.is_caption(line) else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import collections
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tasks import labels
 from tasks.chunk.drafts import kind_of
@@ -52,15 +52,16 @@ class Surroundings:
 
     def of(self, index: int) -> tuple[str, str]:
         """(before, after) of a row; both empty where it is text or a recording. Paragraphs are lines."""
-        if kind_of(self._rows[index]) not in _SURROUNDED:
+        row = self._rows[index]
+        if kind_of(row) not in _SURROUNDED:
             return "", ""
-        before, after = self._near(index, -1), self._near(index, 1)
-        said = f"{before}\n{after}"
-        naming = [sentence for sentence in self._sentences(index) if sentence not in said]
-        return "\n".join(filter(None, (*naming, before))), after
+        held = " ".join(f"{row.text} {self._captions[index]}".split())
+        before, after = self._near(index, -1, held), self._near(index, 1, held)
+        return "\n".join(filter(None, (*self._elsewhere(index, f"{before}\n{after}"), before))), after
 
-    def _near(self, index: int, step: int) -> str:
-        """The text nearest to a row on one side (-1: before it), up to the next table or picture beyond."""
+    def _near(self, index: int, step: int, held: str) -> str:
+        """The text nearest to a row on one side (-1: before it), up to the next table or picture beyond; without what
+        the row itself, or its path, says."""
         first = bisect.bisect(self._prose, index) - (step < 0)
         found: list[str] = []
         room = _NEAR
@@ -71,7 +72,9 @@ class Surroundings:
             there = self._prose[place]
             if not self._reaches(index, there) or (last is not None and self._parted[there] != self._parted[last]):
                 break
-            if text := self._worth(index, there):
+            text = " ".join(self._rows[there].text.split())
+            headed = self._rows[there].category == "Title" and text[:90] in self._paths[index]
+            if text not in held and not headed:
                 part = _bounded(text, room, step)
                 room -= len(part) + 1
                 found.append(part)
@@ -88,33 +91,25 @@ class Surroundings:
         # a heading before the row is in its path, one after it begins another section
         return self._headings[min(index, there)] == self._headings[max(index, there) + 1]
 
-    def _worth(self, index: int, there: int) -> str:
-        """A paragraph, empty where the row itself or its path says the same."""
-        text = " ".join(self._rows[there].text.split())
-        held = " ".join(self._rows[index].text.split())
-        heading = self._rows[there].category == "Title" and text[:90] in self._paths[index]
-        return "" if heading or text in held or text in self._captions[index] else text
-
-    def _sentences(self, index: int) -> Iterator[str]:
-        """The nearest sentences that name the row by its label, in the document's order.
+    def _elsewhere(self, index: int, said: str) -> list[str]:
+        """The nearest sentences that name the row by its label, beyond what is said beside it, in the document's order.
 
         Where several captions have one label, as in collections of papers, a sentence names the nearest.
         """
         label = labels.label_of(self._captions[index])
         if label is None:
-            return
-        naming = self._naming.get(label, [])
+            return []
+        naming, holders = self._naming.get(label, []), self._named[label]
         place = bisect.bisect(naming, (index, ""))
-        near = [each for each in naming[max(0, place - _CANDIDATES) : place + _CANDIDATES] if self._means(index, each)]
-        nearest = sorted({sentence: i for i, sentence in near}.items(), key=lambda item: abs(item[1] - index))
-        for sentence, _ in sorted(nearest[:_NAMING], key=lambda item: item[1]):
-            yield _bounded(sentence, _LONGEST, 1)
+        near = naming[max(0, place - _CANDIDATES) : place + _CANDIDATES]
+        meant = {text: i for i, text in near if text not in said and self._means(index, i, holders)}
+        nearest = sorted(meant, key=lambda text: (abs(meant[text] - index), meant[text]))[:_NAMING]
+        return [_bounded(text, _LONGEST, 1) for text in meant if text in nearest]
 
-    def _means(self, index: int, named: tuple[int, str]) -> bool:
-        label = labels.label_of(self._captions[index])
-        holders = self._named[label] if label else []
-        place = bisect.bisect(holders, named[0])
-        nearest = min(holders[max(0, place - 1) : place + 1], key=lambda i: abs(i - named[0]))
+    def _means(self, index: int, there: int, holders: Sequence[int]) -> bool:
+        """Whether what is named at a place by a label is this row, or one of the same caption, among its holders."""
+        place = bisect.bisect(holders, there)
+        nearest = min(holders[max(0, place - 1) : place + 1], key=lambda i: abs(i - there))
         return self._captions[nearest] == self._captions[index]
 
 

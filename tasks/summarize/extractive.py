@@ -120,7 +120,8 @@ def _with_surroundings(chunk: ChunkRow, own: Callable[[int], str], limit: int, w
     room = limit - len(body) - 1
     if not around or room < _LEAST:
         return body
-    said = _central(around, bonus, room, weights)
+    whole = functools.reduce(join, around)
+    said = whole if len(whole) <= room else _central(around, bonus, room, weights)
     return f"{body}\n{said}" if body else said
 
 
