@@ -64,9 +64,9 @@ class Question:
 
 
 def passage_terms(hit: Hit) -> frozenset[str]:
-    """All terms that speak for a hit: its words, those of its summary and headings, and the names of its files."""
+    """All terms that speak for a hit: its words, those that a model wrote of it, its headings, its files' names."""
     names = " ".join(re.split(r"[/\\]", uri)[-1] for uri in hit.sources)
-    return frozenset(terms("\n".join((hit.chunk.context, hit.chunk.text, hit.summary, re.sub(r"[_.-]", " ", names)))))
+    return frozenset(terms("\n".join((hit.chunk.context, hit.chunk.text, hit.written, re.sub(r"[_.-]", " ", names)))))
 
 
 def weigh(question: str, passages: Sequence[frozenset[str]]) -> Question:
@@ -108,7 +108,7 @@ def _units(question: Question, hit: Hit, index: int, count: int, wants_number: b
 
 def _pieces(question: Question, hit: Hit) -> Iterator[tuple[str, str, str]]:
     """(verbatim quote, statement, header) of each unit of a chunk."""
-    text = hit.chunk.text.strip() or hit.summary.strip()
+    text = hit.chunk.text.strip() or hit.written.strip()
     flat = " ".join(text.split())
     if hit.chunk.kind == "table":
         yield from _rows(question, text, hit.chunk.html)

@@ -1,4 +1,8 @@
-"""The context of each element: what document it is of, and the path of headings that it stands under."""
+"""The context of each element: what document it is of, and the path of headings that it stands under.
+
+With the pages it is the header that full text search reads. What is embedded, or asked about, has no pages in it: one
+that is put in would change all that follow.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from tasks.rows import ElementRow
 from tasks.subject import subject_of
 
 _SEPARATOR = " > "
+_MOST_PAGES = 8  # a table over more is found by its first ones
 _MAX_CHARACTERS = 100  # a "heading" longer than this is probably prose; its beginning is context enough
 
 
@@ -24,6 +29,13 @@ def contexts(title: str, rows: Sequence[ElementRow]) -> list[str]:
             path.append((level, _clip(text)))
         found.append(_SEPARATOR.join(_distinct([document, *(heading for _, heading in path)])))
     return found
+
+
+def header(context: str, pages: Sequence[int]) -> str:
+    """`Annual report (Acme Inc.) > Net sales > page 12`."""
+    noun = "pages" if len(pages) > 1 else "page"
+    where = f"{noun} {', '.join(map(str, pages[:_MOST_PAGES]))}" if pages else ""
+    return _SEPARATOR.join(filter(None, (context, where)))
 
 
 def _document(title: str, rows: Sequence[ElementRow]) -> str:

@@ -21,7 +21,7 @@ from tasks.errors import DocumentError, LakeError
 from tasks.lease import Lease, hold
 from tasks.storage import Storage, open_storage
 
-FORMAT = 3
+FORMAT = 4
 _BLOCK = 1 << 20
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from tasks.query import Term
-from tasks.rows import Box, ChunkRow, Modality, View
+from tasks.rows import EXTRACTIVE, Box, ChunkRow, Modality, View
 
 _SHOWN = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 
@@ -42,7 +42,8 @@ class Hit:
     """A chunk that answers the query.
 
     `sources`: every uri that holds its document or a copy of the chunk, and satisfies the filters of the search.
-    `picture_tag` is the label that the ingest found for a picture ("": none), with its probability.
+    `summary_method` says who wrote the summary (`tasks.rows.SummaryRow`). `picture_tag` is the label that the ingest
+    found for a picture ("": none), with its probability.
     """
 
     chunk: ChunkRow
@@ -52,6 +53,12 @@ class Hit:
     signals: tuple[Signal, ...]
     picture_tag: str = ""
     picture_tag_probability: float | None = None
+    summary_method: str = EXTRACTIVE
+
+    @property
+    def written(self) -> str:
+        """What a model wrote of the chunk; an extractive summary of a picture may be its neighbours' words."""
+        return "" if self.summary_method == EXTRACTIVE else self.summary
 
     @property
     def similarity(self) -> float:

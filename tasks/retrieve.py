@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, get_args
 
+from tasks import neighbours
 from tasks.calibrate import SAME, Calibration
 from tasks.embed import spaces as embed_spaces
 from tasks.errors import UsageError
@@ -103,7 +105,7 @@ def retrieve(
     if not nothing:
         found |= {f"vector:{name}": _nearest(reader, name, vector, depth, where) for name, vector in vectors.items()}
     ranked = _fuse(found, _weights(asked, found, vectors))
-    hits = tuple(_hits(reader, ranked, k, only))
+    hits = tuple(_hits(reader, ranked, k, only, among_text=not kinds or "text" in kinds))
     notes = coverage(reader.release, [name for name, vector in vectors.items() if vector.media])
     return SearchResult(str(asked), reader.release.number, hits, time.perf_counter() - started, asked.terms, notes)
 
@@ -218,10 +220,15 @@ def _fuse(
 
 
 def _hits(
-    reader: Reader, ranked: Sequence[tuple[str, float, tuple[Signal, ...]]], k: int, only: SourceFilter | None
+    reader: Reader,
+    ranked: Sequence[tuple[str, float, tuple[Signal, ...]]],
+    k: int,
+    only: SourceFilter | None,
+    among_text: bool,
 ) -> Iterator[Hit]:
     """The first k distinct chunks; a copy in another document lends its sources to the one that stays.
 
+    `among_text`: the pictures beside a text that was looked for, too, do not take its place.
     Sources that the filter leaves out are not named: an asker may not be meant to know of them.
     """
     copies: dict[object, list[tuple[IndexedChunk, float, tuple[Signal, ...]]]] = {}
@@ -229,16 +236,22 @@ def _hits(
         block = {chunk_id: (score, signals) for chunk_id, score, signals in ranked[start : start + 2 * k]}
         for item in reader.chunks(list(block)):
             copies.setdefault(_content(item.chunk), []).append((item, *block[item.chunk.chunk_id]))
-        if len(copies) >= k:
+        if len(copies) >= 2 * k:
             break
-    kept = list(copies.values())[:k]
+    groups = list(copies.values())
+    if among_text:
+        shown = [(group[0][0].chunk, any(s.match and s.match.view == "raw" for s in group[0][2])) for group in groups]
+        groups = [groups[place] for place in neighbours.order(shown)]
+    kept = groups[:k]
+    best = math.inf
     sources = reader.sources_of(sorted({item.chunk.doc_id for group in kept for item, _, _ in group}))
     for group in kept:
         item, score, signals = group[0]
         doc_ids = {copy.chunk.doc_id for copy, _, _ in group}
         held = [row for row in sources if row.doc_id in doc_ids]
         uris = tuple(row.uri for row in held if only is None or only.fits(row))
-        yield Hit(item.chunk, item.summary, uris, score, signals, item.tag, item.tag_probability)
+        best = min(best, score)  # of a picture that comes after others
+        yield Hit(item.chunk, item.summary, uris, best, signals, item.tag, item.tag_probability, item.summary_method)
 
 
 def _content(chunk: ChunkRow) -> object:

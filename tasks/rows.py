@@ -19,6 +19,7 @@ Kind = Literal["text", "table", "image", "audio", "video", "depth", "thermal", "
 Modality = Literal["text", "image", "audio", "video", "depth", "thermal", "imu"]
 View = Literal["text", "summary", "raw"]
 Origin = Literal["native", "text-layer", "ocr", "metadata", "speech"]
+EXTRACTIVE = "extractive"  # the method of summaries that no model wrote
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -201,7 +202,8 @@ class ChunkRow:
     """The raw unit that is retrieved and shown: a run of text, one table, one picture, one recording.
 
     `context` (document title > section) is searched with the chunk but is not its content. `tokens` counts `text` in
-    o200k tokens. `pages` lists every page the chunk touches, in order.
+    o200k tokens. `pages` lists every page the chunk touches, in order. `before` and `after` are what the document says
+    around a table or picture and of it, a paragraph a line ("" for other kinds): searched and asked about with it.
     """
 
     chunk_id: str
@@ -219,6 +221,8 @@ class ChunkRow:
     origin: Origin
     time_start: float | None = None
     time_end: float | None = None
+    before: str = ""
+    after: str = ""
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
         [
@@ -237,13 +241,15 @@ class ChunkRow:
             _required("origin", pa.string()),
             pa.field("time_start", pa.float64()),
             pa.field("time_end", pa.float64()),
+            _required("before", pa.string()),
+            _required("after", pa.string()),
         ]
     )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """A short text that stands for a chunk in search. `method` is `extractive` or `llm:<model>`.
+    """A short text that stands for a chunk in search. `method` is `EXTRACTIVE` or `llm:<model>`.
 
     `english` says it again in one English line, for models that read nothing else; empty where `text` is English, or
     where no model wrote it.

@@ -59,13 +59,24 @@ class TablePart:
 
 def parse(html: str) -> list[TableRow]:
     """The rows of the outermost tables; a table within a cell counts as that cell's text. None where it is no table."""
+    found: list[TableRow] = []
+    for table in _tables(html):
+        found += _rows(table.xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr"))
+    return found
+
+
+def caption(html: str) -> str:
+    """The caption of the first table that has one, on one line; empty where none has."""
+    found = (element for table in _tables(html) for element in table.xpath("./caption"))
+    return next((text for element in found if (text := " ".join(element.text_content().split()))), "")
+
+
+def _tables(html: str) -> list[lxml_html.HtmlElement]:
     try:
         root = lxml_html.fromstring(html, parser=lxml_html.HTMLParser(huge_tree=True, encoding=None))
     except (etree.ParserError, ValueError):
         return []
-    found: list[TableRow] = []
-    for table in root.xpath("descendant-or-self::table[not(ancestor::table)]"):
-        found += _rows(table.xpath("./tr | ./thead/tr | ./tbody/tr | ./tfoot/tr"))
+    found: list[lxml_html.HtmlElement] = root.xpath("descendant-or-self::table[not(ancestor::table)]")
     return found
 
 
@@ -128,19 +139,19 @@ def _named(cell: TableCell, names: dict[int, str]) -> str:
     return f"{name}: {cell.text}" if name and name != cell.text else cell.text
 
 
-def caption(text: str, rows: Sequence[TableRow]) -> str:
-    """What of a table's `text` is in no row: its lines besides those of the rows, or, where it has none, its words."""
+def beyond(text: str, rows: Sequence[TableRow], caption: str = "") -> str:
+    """What of a table's `text` is in no row and not its caption: lines, or, where it has none of the rows', words."""
     read = lines(rows)
     in_rows = {_packed(line) for line in (*(row.text for row in rows), *read.above, *read.body)}
-    found = text.splitlines()
-    others = [line.strip() for line in found if _packed(line) not in in_rows]
-    if len(others) < len(found):
-        return "\n".join(filter(None, others))
-    said = _words(text)
+    found = [line.strip() for line in text.splitlines() if _packed(line) != _packed(caption)]
+    others = [line for line in found if _packed(line) not in in_rows]
+    said = _words(" ".join(found))
     known = {word for row in rows for word in _words(row.text)}
-    if 2 * len(known.intersection(said)) <= len(known):  # it does not hold the rows at all
-        return text.strip()
-    return " ".join(word for word in said if word not in known)
+    if len(others) < len(found) or 2 * len(known.intersection(said)) <= len(
+        known
+    ):  # or it does not hold the rows at all
+        return "\n".join(filter(None, others))
+    return " ".join(word for word in said if word not in known and word not in _words(caption))
 
 
 def linearise(caption: str, rows: Sequence[TableRow]) -> str:
@@ -155,7 +166,7 @@ def wording(text: str, html: str | None) -> str:
     if not rows:
         return _wording(tuple(line.split(CELL_GAP)) for line in text.splitlines())
     head = [row.texts for row in rows[: header_rows(rows)]]
-    return _wording([(caption(text, rows),), *head, *(row.texts for row in rows[len(head) :])])
+    return _wording([(beyond(text, rows),), *head, *(row.texts for row in rows[len(head) :])])
 
 
 def _wording(rows: Iterable[Sequence[str]]) -> str:
@@ -170,24 +181,25 @@ def _wording(rows: Iterable[Sequence[str]]) -> str:
 
 
 def split(
-    text: str, html: str | None, limit: int, count: Count, cut: Callable[[str, int], list[str]]
+    text: str, html: str | None, limit: int, count: Count, cut: Callable[[str, int], list[str]], caption: str = ""
 ) -> list[TablePart]:
-    """The whole table if it has at most `limit` tokens, else parts of whole rows with the header repeated.
+    """The whole table if it has at most `limit` tokens, else parts of whole rows, caption and header repeated.
 
-    A single row beyond the limit is cut as text (`cut(text, limit)`), each piece a one-cell row.
+    A single row beyond the limit is cut as text (`cut(text, limit)`), each piece a one-cell row. A caption or header
+    that would crowd out the rows appears once.
     """
-    rows = parse(html) if html else []
-    whole = linearise(caption(text, rows), rows) if rows else text.strip()
+    rows = [row for row in parse(html) if row.cells] if html else []
+    if not rows:
+        rows = [_of_one(line) for line in text.splitlines() if line.strip() and _packed(line) != _packed(caption)]
+    other = beyond(text, rows, caption)
+    whole = linearise("\n".join(filter(None, (caption, other))), rows)
     if count(whole) <= limit:
         return [TablePart(whole, html)]
-    found = [row for row in rows if row.cells]
-    if not found:
-        found = [_of_one(line) for line in whole.splitlines() if line.strip()]
-    parts = list(_parts(found, limit, count, cut, with_html=html is not None))
-    if beyond := caption(text, found):
-        leading = [TablePart(piece, None) for piece in cut(beyond, limit)]
-        parts = [*leading, *parts]
-    return parts
+    repeated = caption if count(caption) < limit // 8 else ""
+    if not repeated:
+        other = f"{caption}\n{other}".strip()
+    leading = [TablePart(piece, None) for piece in (cut(other, limit) if other else [])]
+    return [*leading, *_parts(rows, limit, count, cut, html is not None, repeated)]
 
 
 def _rows(found: Sequence[lxml_html.HtmlElement]) -> Iterator[TableRow]:
@@ -226,25 +238,31 @@ def _text(cell: lxml_html.HtmlElement) -> str:
 
 
 def _parts(
-    rows: Sequence[TableRow], limit: int, count: Count, cut: Callable[[str, int], list[str]], with_html: bool
+    rows: Sequence[TableRow],
+    limit: int,
+    count: Count,
+    cut: Callable[[str, int], list[str]],
+    with_html: bool,
+    caption: str,
 ) -> Iterator[TablePart]:
     read, first = lines(rows), header_rows(rows)
-    head, above, body = list(rows[:first]), list(read.above), list(zip(rows[first:], read.body, strict=True))
-    head_size = sum(count(line) + 1 for line in above)
-    if head_size > limit // 4:  # a header that would crowd out the rows appears once
-        body = [*((row, row.text) for row in head if row.cells), *body]
-        head, above, head_size = [], [], 0
+    head, above, body = rows[:first], read.above, list(zip(rows[first:], read.body, strict=True))
+    if sum(count(line) + 1 for line in above) > limit // 4:
+        body = [*((row, row.text) for row in head), *body]
+        head, above = (), ()
+    above = (caption, *above) if caption else above
+    room = limit - sum(count(line) + 1 for line in above)
     part: list[tuple[TableRow, str]] = []
-    size = head_size
-    for row, line in _fitting(body, limit - head_size, count, cut):
+    size = 0
+    for row, line in _fitting(body, room, count, cut):
         row_size = count(line) + 1
-        if part and size + row_size > limit:
-            yield _part(head, above, part, with_html)
-            part, size = [], head_size
+        if part and size + row_size > room:
+            yield _part(head, above, part, with_html, caption)
+            part, size = [], 0
         part.append((row, line))
         size += row_size
     if part:
-        yield _part(head, above, part, with_html)
+        yield _part(head, above, part, with_html, caption)
 
 
 def _fitting(
@@ -258,14 +276,19 @@ def _fitting(
 
 
 def _part(
-    head: Sequence[TableRow], above: Sequence[str], rows: Sequence[tuple[TableRow, str]], with_html: bool
+    head: Sequence[TableRow],
+    above: Sequence[str],
+    rows: Sequence[tuple[TableRow, str]],
+    with_html: bool,
+    caption: str,
 ) -> TablePart:
-    text = "\n".join([*above, *(line for row, line in rows if row.cells)])
+    text = "\n".join([*above, *(line for _, line in rows)])
     if not with_html:
         return TablePart(text, None)
+    named = f"<caption>{htmllib.escape(caption, quote=False)}</caption>" if caption else ""
     shown = [*head, *(row for row, _ in rows)]
     body = "".join(row.html or f"<tr><td>{htmllib.escape(row.text)}</td></tr>" for row in shown)
-    return TablePart(text, f"<table>{body}</table>")
+    return TablePart(text, f"<table>{named}{body}</table>")
 
 
 def _of_one(text: str) -> TableRow:

@@ -135,6 +135,7 @@ def chunk(
     media: str | None = None,
     media_type: str = "image/png",
     seconds: tuple[float, float] | None = None,
+    around: tuple[str, str] = ("", ""),
 ) -> ChunkRow:
     """A chunk of the document whose content is `doc`."""
     boxes = (Box.of(page, 0.1, 0.1, 0.9, 0.2),) if page else ()
@@ -154,6 +155,8 @@ def chunk(
         origin="native",
         time_start=seconds[0] if seconds else None,
         time_end=seconds[1] if seconds else None,
+        before=around[0],
+        after=around[1],
     )
 
 

@@ -81,6 +81,22 @@ def test_a_chunk_is_found_by_both_languages_of_its_summary(tmp_path: Path) -> No
     assert found_row.summary == "黄昏的码头\nA quay at dusk"
 
 
+def test_a_chunk_is_found_by_its_header_and_what_stands_around_is_not_full_text_by_itself(tmp_path: Path) -> None:
+    """Of a picture's surroundings, full text reads what its summary took."""
+    lake = new_lake(tmp_path)
+    row = chunk("a", 0, "7", "image", page=12, context="Annual report", around=("Gulls over the quay.", "Nets."))
+    rows = [row, chunk("a", 1, "Words.", page=13, context="Annual report")]
+    summary = SummaryRow(row.chunk_id, "Annual report\n7\nGulls over the quay.", "extractive")
+    publish_to(lake, Wanted([source("/data/a", "a")], [document(lake.storage, "a", rows, [summary])], SPACES))
+    reader = open_reader(lake)
+    found = {
+        word: [each.chunk_id for each in reader.matching("search_text", word, 5)] for word in ("12", "gulls", "nets")
+    }
+    assert found == {"12": [row.chunk_id], "gulls": [row.chunk_id], "nets": []}
+    (held,) = reader.chunks([row.chunk_id])
+    assert held.chunk == row
+
+
 def test_publishing_the_same_again_makes_no_commit_and_no_release(tmp_path: Path) -> None:
     lake = new_lake(tmp_path)
     wanted = simple(lake.storage, ["a", "b"])

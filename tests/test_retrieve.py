@@ -330,6 +330,24 @@ def test_a_space_made_by_another_model_is_refused(tmp_path: Path) -> None:
     assert "--restage" in caught.value.hint
 
 
+def test_pictures_beside_one_text_do_not_take_its_place(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    said = "Gulls over the quay at dusk."
+    text = chunk("a", 0, f"{said} The rest of a long paragraph says how they are counted, and by whom, and how often.")
+    pictures = [chunk("a", i, "", "image", media=f"blobs/aa/{i}.png", around=(said, "")) for i in range(1, 9)]
+    other = chunk("a", 9, "Nothing but a quay.", page=2)
+    summaries = [SummaryRow(row.chunk_id, said, "extractive") for row in pictures]
+    wanted = document(lake.storage, "a", [text, *pictures, other], summaries)
+    publish_to(lake, Wanted([source("/data/a", "a")], [wanted], SPACES))
+    hits = search(lake, "gulls over the quay at dusk", k=3).hits
+    assert {hits[0].chunk.kind, hits[1].chunk.kind} == {"text", "image"}
+    assert {text.chunk_id, other.chunk_id} < {hit.chunk.chunk_id for hit in hits}
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert [hit.chunk.kind for hit in search(lake, "gulls over the quay", k=10).hits].count("image") == 8
+    alone = search(lake, "gulls over the quay", k=8, kinds=("image",)).hits
+    assert len({hit.chunk.media for hit in alone}) == 8
+
+
 def test_hits_are_limited_to_k(tmp_path: Path) -> None:
     lake = new_lake(tmp_path)
     publish_to(lake, simple(lake.storage, [f"n{i}" for i in range(20)]))

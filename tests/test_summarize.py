@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,6 +90,49 @@ def test_picture_without_words() -> None:
     assert summary_of(kind="image") == "Picture"
 
 
+def test_a_picture_that_says_little_has_the_best_sentences_around_it() -> None:
+    before = "It rained.\nThe following graph compares card spending of members by age. Members are people."
+    some: dict[str, Any] = {"kind": "image", "text": "7\n8", "context": "Report", "before": before}
+    whole = "It rained. The following graph compares card spending of members by age. Members are people. It rose."
+    assert summary_of(after="It rose.", **some) == f"Report\n7 8\n{whole}"
+    tight = EVERY.model_copy(update={"max_characters": 90})
+    assert summary_of(tight, after="It rose.", **some) == (
+        "Report\n7 8\nThe following graph compares card spending of members by age. It rose."
+    )
+    assert summary_of(kind="image", before="图表上方。", after="营业收入增长。") == "图表上方。营业收入增长。"
+    assert summary_of(kind="table", text="", pages=(4,), after="Costs by year.") == "Costs by year."
+
+
+def test_a_caption_is_followed_by_the_sentences_that_name_what_it_is_of() -> None:
+    around: dict[str, Any] = {
+        "before": "Far off, Fig. 3 is called the best of all.\nFigure 4 shows something else. It rained.",
+        "after": "As shown in Figures 2-5, spending rose. It rained again.",
+    }
+    summary = summary_of(kind="image", text="Figure 3: Card spending\n2023", context="Report", **around)
+    assert summary == (
+        "Report\nFigure 3: Card spending 2023\n"
+        "Far off, Fig. 3 is called the best of all. As shown in Figures 2-5, spending rose."
+    )
+    table = summary_of(kind="table", text="表3：成本\n年 | 元\n2023 | 7", before="如表3所示，成本上升。其他略。")
+    assert table == "表3：成本. 年\n如表3所示，成本上升。"
+
+
+def test_what_introduces_a_table_without_a_label_leads() -> None:
+    html = "<table><tr><th></th><th>2023</th></tr><tr><td>Beyond the United States</td><td>7</td></tr></table>"
+    table: dict[str, Any] = {
+        "kind": "table",
+        "text": "2023\nBeyond the United States | 7",
+        "html": html,
+        "after": "It rained.",
+    }
+    own = "2023. Beyond the United States"
+    lead = "Earnings by jurisdiction were as follows ($ in millions):"
+    assert summary_of(before=f"It rained. {lead}", **table) == f"{lead}\n{own}"
+    assert summary_of(before="The table below gives earnings.", **table) == f"The table below gives earnings.\n{own}"
+    assert summary_of(before="It rained.", **table) == own
+    assert len(summary_of(before="Earnings " * 40 + ":", **table)) <= 200
+
+
 def test_recordings() -> None:
     summary = summary_of(kind="audio", text="Title: Earnings call", context="Call", time_start=0.0, time_end=3725.2)
     assert summary == "Call\nRecording, 0:00 to 1:02:05. Title: Earnings call"
@@ -111,11 +155,12 @@ def test_what_sensors_measured() -> None:
     st.sampled_from(["text", "table", "image", "audio", "depth"]),
     st.text(max_size=800) | st.text(st.sampled_from("ab. |\n中文。"), max_size=800),
     st.text(max_size=200),
+    st.text(max_size=800) | st.text(st.sampled_from("ab. |:\nFig 1中文。"), max_size=800),
     st.integers(80, 300),
 )
-def test_never_empty_never_too_long(kind: str, text: str, context: str, limit: int) -> None:
+def test_never_empty_never_too_long(kind: str, text: str, context: str, around: str, limit: int) -> None:
     settings = EVERY.model_copy(update={"max_characters": limit})
-    summary = summary_of(kind=kind, text=text, context=context, settings=settings)
+    summary = summary_of(kind=kind, text=text, context=context, before=around, after=around[::-1], settings=settings)
     assert 0 < len(summary) <= limit
 
 
@@ -137,6 +182,6 @@ def test_golden_output() -> None:
     kinds: tuple[Kind, ...] = ("text", "table", "image", "audio", "video")
     chunks = [dataclasses.replace(CHUNK, chunk_id=kind, kind=kind, text=text, context="Report") for kind in kinds]
     assert (STAGE_VERSION, summarize_chunks(chunks, EVERY).digest) == (
-        2,
+        3,
         "ba751d62c193d6eaa480f2963bfaaaf5dedcff627babe29a329c95afaf5878ce",
     )

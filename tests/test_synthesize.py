@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tasks.answer import NOT_FOUND, Answer
@@ -142,6 +144,23 @@ def test_a_table_is_cited_with_its_html_and_a_picture_with_its_path() -> None:
     table = ask("revenue of radar gauges in 2025").citations[0]
     assert (table.kind, table.html, table.pages, table.boxes[0].page) == ("table", TABLE, [3], 3)
     assert ask("number of the harbour master's permit").citations[0].image == "blobs/aa/sign.png"
+
+
+def test_a_picture_is_quoted_by_a_model_s_words_and_never_by_its_neighbours() -> None:
+    said = "The winch on the quay lifts 40 tonnes."
+    picture = chunk("a", 1, "", kind="image", media="blobs/aa/winch.png", around=(said, ""))
+    found = hit(picture, 1)
+    question = "How many tonnes does the winch on the quay lift?"
+
+    def answer(*hits: Hit) -> Answer:
+        return synthesize(question, SearchResult(question, 7, hits))
+
+    borrowed = dataclasses.replace(found, summary=said, summary_method="extractive")
+    assert not answer(borrowed).found
+    beside = answer(borrowed, hit(chunk("a", 0, said), 2))
+    assert [citation.kind for citation in beside.citations] == ["text"]
+    written = answer(dataclasses.replace(found, summary=said, summary_method="llm:m"))
+    assert (written.found, written.citations[0].kind, written.citations[0].quote) == (True, "image", said)
 
 
 def test_the_public_fields() -> None:

@@ -30,7 +30,7 @@ def table(head: str, *rows: str) -> str:
 
 def text_of(html: str, text: str = "") -> list[str]:
     rows = tables.parse(html)
-    return tables.linearise(tables.caption(text, rows), rows).split("\n")
+    return tables.linearise(tables.beyond(text, rows), rows).split("\n")
 
 
 def test_each_value_is_named_by_all_of_its_headers() -> None:

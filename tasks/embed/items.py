@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tasks import tables
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space, embeds_media
-from tasks.rows import Box, ChunkRow, Modality, SummaryRow, View, content_id
+from tasks.rows import EXTRACTIVE, Box, ChunkRow, Modality, SummaryRow, View, content_id
 from tasks.space_names import slug
-
-_EXTRACTIVE = "extractive"  # the method of summaries that are chosen from a chunk's own words
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,12 +43,13 @@ class Item:
         return f"{where}{self.view} view of {self.chunk.kind} chunk {self.chunk.chunk_id}, item {self.item}, {what}"
 
 
-def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tuple[View, str]]:
+def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space, alone: bool = True) -> list[tuple[View, str]]:
     """The texts that a chunk is found by: its own words under their context, and its summary.
 
     A picture's or recording's summary already holds the words in it, so those stand alone only where there is none. An
-    extractive summary of one that has no words is made of ours ("Picture on page 1"): all such would be alike, and
-    found together by whatever is nearest to those. It is found as itself, and by full text.
+    extractive summary of one of which the document says nothing is made of ours ("Picture on page 1"): all such would
+    be alike, and found together by whatever is nearest to those. It is found as itself, and by full text. What a
+    document with text is called says nothing of one of its pictures; `alone` says that there is no text.
 
     Figures are all alike to a model, and take most of its time in a table, so of tables the words are embedded: names
     of rows and columns, and years. Full-text search has the figures. Their extractive summary says no more than that.
@@ -58,30 +57,25 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space) -> list[tupl
     Models that embed media have learnt from English captions: they are given a summary's English line.
     """
     found: list[tuple[View, str]] = []
-    written = row is not None and row.method != _EXTRACTIVE
-    if chunk.kind not in ("text", "table") and not written and not _has_words(chunk):
+    written = row is not None and row.method != EXTRACTIVE
+    if chunk.kind not in ("text", "table") and not written and not _has_words(chunk, alone):
         return found
     summary = row.text if row else ""
-    words = _words(chunk)
+    wording = tables.wording(chunk.text, chunk.html) if chunk.kind == "table" else ""
+    words = wording or chunk.text.strip()
     if "text" in space.views and words and (chunk.kind in ("text", "table") or not summary.strip()):
         found.append(("text", f"{chunk.context}\n{words}" if chunk.context else words))
-    told = found and chunk.kind == "table" and not written
+    told = found and wording and not written
     if "summary" in space.views and summary.strip() and not told:
         english = row.english if row and embeds_media(space) else ""
         found.append(("summary", english or summary))
     return found
 
 
-def _words(chunk: ChunkRow) -> str:
-    """What of a chunk's own text is embedded."""
-    text = chunk.text.strip()
-    return tables.wording(text, chunk.html) or text if chunk.kind == "table" else text
-
-
-def _has_words(chunk: ChunkRow) -> bool:
-    """Whether the document says something of its picture or recording: a title, a caption, words in it, a tag."""
+def _has_words(chunk: ChunkRow, alone: bool) -> bool:
+    """Whether the document says something of its picture or recording: caption, words, what stands around it."""
     of_its_own = ": " in chunk.text if chunk.origin == "metadata" else chunk.text.strip()
-    return bool(chunk.context.strip() or of_its_own)
+    return bool(of_its_own or chunk.before or chunk.after or (alone and chunk.context.strip()))
 
 
 def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Medium | None:
@@ -93,16 +87,17 @@ def medium_of(chunk: ChunkRow, space: Space, local: Callable[[str], str]) -> Med
 
 
 def items_of(
-    chunks: Iterable[ChunkRow],
+    chunks: Sequence[ChunkRow],
     summaries: Iterable[SummaryRow],
     space: Space,
     media: Mapping[str, list[MediaItem]],
 ) -> list[Item]:
     """What is to be embedded for one document, in order. `media` has the items of each chunk's medium, by chunk id."""
     by_chunk = {row.chunk_id: row for row in summaries}
+    alone = not any(chunk.kind in ("text", "table") for chunk in chunks)
     items: list[Item] = []
     for chunk in chunks:
-        for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space):
+        for view, text in texts_of(chunk, by_chunk.get(chunk.chunk_id), space, alone):
             for index, window in enumerate(space.windows(text)):
                 items.append(Item(chunk, view, index, _named(space, window), text=window))
         for index, medium in enumerate(media.get(chunk.chunk_id, [])):

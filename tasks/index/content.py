@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tasks import stage
 from tasks.errors import LakeError
+from tasks.headings import header
 from tasks.index import tables
 from tasks.rows import DocumentRow, Kind, StageMark, content_id
 from tasks.space_names import slug
@@ -20,7 +21,7 @@ from tasks.storage import Storage
 from tasks.words import cjk_text
 
 KINDS: tuple[str, ...] = get_args(Kind)
-_COLUMNS_VERSION = 1  # raise it when the searched columns are made differently: all rows are then written anew
+_COLUMNS_VERSION = 2  # raise it when the searched columns are made differently: all rows are then written anew
 
 
 class MissingOutputs(LakeError):  # noqa: N818  names what it holds
@@ -51,7 +52,7 @@ def chunks_digest(row: DocumentRow) -> str:
 def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
     """A document's chunks with their summaries, their tags and the text that full-text search reads.
 
-    A summary is found by its own words and by those of its English line.
+    A chunk is found by its header, too, and a summary by its own words and those of its English line.
     """
     chunks = _records(_load(storage, row, "chunk"))
     by_chunk = {item["chunk_id"]: item for item in _records(_load(storage, row, "summarize"))}
@@ -63,7 +64,7 @@ def load_chunks(storage: Storage, row: DocumentRow, digest: str) -> pa.Table:
         lines = (summary.get("text"), summary.get("english"))  # files of the first version have no English line
         chunk["summary"] = "\n".join(line for line in lines if line)
         chunk["summary_method"] = summary.get("method", "")
-        parts = (chunk["context"], chunk["text"], chunk["summary"])
+        parts = (header(chunk["context"], chunk["pages"]), chunk["text"], chunk["summary"])
         chunk["search_text"] = "\n".join(dict.fromkeys(part for part in parts if part))
         chunk["search_cjk"] = cjk_text(chunk["search_text"])
         chunk["digest"], chunk["rows"] = digest, len(chunks)

@@ -40,7 +40,7 @@ def resolve_capabilities(settings: PartitionSettings | None = None) -> dict[str,
             found[purpose] = f"{package} {version(package)}"
         except PackageNotFoundError:
             continue
-    found["sentences"] = "bindery rules 1"
+    found["sentences"] = "bindery rules 2"
     if importlib.util.find_spec(_SPACY_MODEL) is not None:
         found["sentences"] = f"spacy {_SPACY_MODEL} {version(_SPACY_MODEL.replace('_', '-'))}"
     if settings.ocr and settings.ocr_engine == "tesseract":

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from tasks import stage
 from tasks.llm.request import Request
-from tasks.rows import ChunkRow, SummaryRow, TagRow, digest, from_table, to_table
+from tasks.rows import EXTRACTIVE, ChunkRow, SummaryRow, TagRow, digest, from_table, to_table
 from tasks.settings import Settings, SummarizeSettings
 from tasks.stage import Recipe, StageInfo, StageOutput, StageRef
 from tasks.storage import Storage
@@ -27,14 +27,14 @@ def recipe(settings: Settings, capabilities: Mapping[str, str]) -> Recipe:
     if settings.profile == "openai":
         asked = ask.recipe_settings(settings.llm, settings.summarize.kinds)
         return Recipe("summarize", STAGE_VERSION, {**how, "method": llm.METHOD, "llm": asked}, {})
-    return Recipe("summarize", STAGE_VERSION, {**how, "method": extractive.METHOD}, {})
+    return Recipe("summarize", STAGE_VERSION, {**how, "method": EXTRACTIVE}, {})
 
 
 def summarize_chunks(chunks: Sequence[ChunkRow], settings: SummarizeSettings) -> StageOutput:
     """One extractive summary for each chunk of the kinds asked for, in the chunks' order."""
     wanted = [chunk for chunk in chunks if chunk.kind in settings.kinds]
     rows = [
-        SummaryRow(chunk.chunk_id, text, extractive.METHOD)
+        SummaryRow(chunk.chunk_id, text, EXTRACTIVE)
         for chunk, text in zip(wanted, extractive.summaries(wanted, settings.max_characters), strict=True)
     ]
     info = StageInfo(counts=dict(sorted(collections.Counter[str](chunk.kind for chunk in wanted).items())))

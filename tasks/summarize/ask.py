@@ -1,4 +1,4 @@
-"""Chunks as requests: a chunk and what stands around it in, the question to the model out.
+"""Chunks as requests: a chunk with what stands around it in, the question to the model out.
 
 The prompt is the system's message; everything from the document is in the user's, between marks, and is text or the
 pixels of a picture. Equal chunks in equal surroundings make equal requests, whose answers are paid for once.
@@ -15,11 +15,9 @@ from tasks.rows import ChunkRow
 from tasks.settings import LlmSettings
 from tasks.summarize import prompt
 from tasks.summarize.answers import SCHEMA_SUFFIX, Flaw, LlmKind, schema
-from tasks.summarize.extractive import clip
 from tasks.summarize.untrusted import fenced, plain, table
 
-LLM_VERSION = 1  # raise it when requests, routes or the text made of an answer change without a prompt or setting
-_AROUND = 700  # characters before and after a picture or table
+LLM_VERSION = 2  # raise it when requests, routes or the text made of an answer change without a prompt or setting
 _REPAIR_FACTOR = 2  # of the longest answer, for one that was cut
 
 
@@ -52,13 +50,12 @@ def recipe_settings(settings: LlmSettings, kinds: Sequence[str]) -> Mapping[str,
 def request(
     kind: LlmKind,
     chunk: ChunkRow,
-    around: tuple[str, str],
     picture: Picture | None,
     settings: LlmSettings,
     flaw: Flaw | None = None,
 ) -> Request:
     """The question about a chunk; with a `flaw`, the question anew after an answer that had it."""
-    begin, end, material = fenced(_material(kind, chunk, around))
+    begin, end, material = fenced(_material(kind, chunk))
     system = prompt.load(kind).fill(begin=begin, end=end)
     sampling = _sampling(settings)
     if flaw is not None:
@@ -75,41 +72,13 @@ def kind_asked(request: Request) -> str:
     return request.schema.name.removesuffix(SCHEMA_SUFFIX) if request.schema else ""
 
 
-def surroundings(chunks: Sequence[ChunkRow], index: int) -> tuple[str, str]:
-    """The end of the text before a picture or table, where captions and units stand, and the beginning of the next."""
-    chunk = chunks[index]
-    before = chunks[index - 1] if index else None
-    after = chunks[index + 1] if index + 1 < len(chunks) else None
-    return (
-        _tail(before.text) if before and _beside(before, chunk) else "",
-        clip(after.text, _AROUND) if after and _beside(after, chunk) else "",
-    )
-
-
-def _beside(other: ChunkRow, chunk: ChunkRow) -> bool:
-    """Whether it is text of the same page or the next one; where there are no pages, of the same section."""
-    if other.kind != "text":
-        return False
-    if other.pages and chunk.pages:
-        return min(abs(one - two) for one in other.pages for two in chunk.pages) <= 1
-    return other.context == chunk.context
-
-
-def _tail(text: str) -> str:
-    """The end of a text, cut at a blank where there is one near."""
-    text = " ".join(text.split())
-    if len(text) <= _AROUND:
-        return text
-    return "…" + text[-_AROUND:].partition(" ")[2] if " " in text[-_AROUND:-1] else "…" + text[-_AROUND:]
-
-
 def _sampling(settings: LlmSettings) -> Sampling:
     return Sampling(settings.temperature, settings.max_output_tokens)
 
 
-def _material(kind: LlmKind, chunk: ChunkRow, around: tuple[str, str]) -> list[tuple[str, str]]:
+def _material(kind: LlmKind, chunk: ChunkRow) -> list[tuple[str, str]]:
     headings = ("Headings", plain(chunk.context))
-    before, after = (plain(text) for text in around)
+    before, after = plain(chunk.before), plain(chunk.after)
     if kind == "text":
         return [headings, ("Passage", plain(chunk.text))]
     if kind == "table":

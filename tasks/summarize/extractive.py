@@ -1,27 +1,42 @@
 """Extractive summaries: the words of a chunk that say what it is about, chosen by rules and counts, never written.
 
 Text: the sentences nearest to the centroid of the chunk (tf-idf within the document), the first favoured. Tables: the
-caption, the header and the row labels. Pictures and recordings: their caption, recognised text or metadata. Each
-begins with the chunk's context, since a header or a caption seldom names its subject.
+caption, the header and the row labels. Pictures and recordings: their caption, recognised text or metadata. Room that a
+caption leaves is for the sentences that name what it is of; a table or picture that says little of its own has the best
+sentences around it instead. Each summary begins with the chunk's context, since a header or a caption seldom names its
+subject.
 """
 
 from __future__ import annotations
 
 import collections
+import functools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tasks import recordings, tables
+from tasks import labels, recordings, tables
 from tasks.rows import ChunkRow
-from tasks.sentences import sentences
+from tasks.sentences import join, sentences
 
-METHOD = "extractive"
 _CJK_RANGES = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK_RANGES}]+|[^\W_{_CJK_RANGES}]+")
 _CJK = re.compile(rf"[{_CJK_RANGES}]")
 _FIRST_BONUS = 0.15  # the first sentence of a paragraph tends to be its topic
 _ALIKE = 0.7  # a sentence sharing this much of its weight with those chosen adds nothing
+_NEAREST_BONUS = 0.15  # of a sentence right before or after a picture
+_POINTING_BONUS = 0.3  # of one that points to it: "the following graph", 如下图所示
+_POINTING = re.compile(
+    r"\b(?:following|above|below|this|these|next|left|right|accompanying|opposite)\b[^.]{0,40}"
+    r"\b(?:charts?|diagrams?|figures?|graphs?|illustrations?|images?|maps?|photos?|photographs?|pictures?|tables?)\b"
+    r"|\b(?:chart|diagram|figure|graph|illustration|image|map|photo|photograph|picture|table)s?\b[^.]{0,40}"
+    r"\b(?:above|below|shows?|illustrates?|compares?|presents?|summarizes?|depicts?|sets? forth)\b"
+    r"|[上下左右本此][图圖表]|如[图圖表]",
+    re.IGNORECASE,
+)
+_LEADS = re.compile(rf"[:：]$|{_POINTING.pattern}", re.IGNORECASE)  # what introduces what comes next
+_LITTLE = 16  # letters; a picture with fewer is not found by them
+_LEAST = 40  # characters that are room for another sentence
 _NOUNS = {
     "text": "Text",
     "table": "Table",
@@ -36,19 +51,21 @@ _NOUNS = {
 
 def summaries(chunks: Sequence[ChunkRow], limit: int) -> list[str]:
     """One summary of at most `limit` characters per chunk; none is empty."""
-    weights = _inverse_frequencies(chunk.text for chunk in chunks)
+    said = (text for chunk in chunks for text in (chunk.text, chunk.before, chunk.after))
+    weights = _inverse_frequencies(dict.fromkeys(said))
     return [_summary(chunk, limit, weights) for chunk in chunks]
 
 
 def _summary(chunk: ChunkRow, limit: int, weights: Mapping[str, float]) -> str:
     context = clip(chunk.context, limit // 3)
     room = limit - len(context) - 1
-    if chunk.kind == "table":
-        body = _table(chunk, room)
-    elif chunk.kind in ("audio", "video"):
+    if chunk.kind in ("audio", "video"):
         body = clip(_recording(chunk), room)
+    elif chunk.kind == "table":
+        body = _with_surroundings(chunk, functools.partial(_table, chunk), room, weights)
     else:
-        body = best_sentences(chunk.text, room, weights)
+        own = functools.partial(best_sentences, chunk.text, weights=weights)
+        body = _with_surroundings(chunk, own, room, weights)
     if not body:
         place = f" on page {chunk.pages[0]}" if chunk.pages else ""
         return clip(f"{_NOUNS[chunk.kind]}{place}{' of ' + chunk.context if chunk.context else ''}", limit)
@@ -61,13 +78,18 @@ def best_sentences(text: str, limit: int, weights: Mapping[str, float]) -> str:
     if len(whole) <= limit:
         return whole
     parts = list(dict.fromkeys(" ".join(part.split()) for part in sentences(text)))  # a repetition counts once
+    return _central(parts, {0: _FIRST_BONUS}, limit, weights)
+
+
+def _central(parts: Sequence[str], bonus: Mapping[int, float], limit: int, weights: Mapping[str, float]) -> str:
+    """The most central of some sentences that fit, in their order, where some have a bonus."""
     vectors = [_vector(part, weights) for part in parts]
     centroid: collections.Counter[str] = collections.Counter()
     for vector in vectors:
         centroid.update(vector)
     scores = [_cosine(vector, centroid) for vector in vectors]
     floor = sum(scores) / len(scores)  # below it, a sentence is filler, however well it fits
-    scores[0] += _FIRST_BONUS
+    scores = [score + bonus.get(i, 0.0) for i, score in enumerate(scores)]
     chosen: list[int] = []
     room = limit
     for index in sorted(range(len(parts)), key=lambda i: (-scores[i], i)):
@@ -78,7 +100,33 @@ def best_sentences(text: str, limit: int, weights: Mapping[str, float]) -> str:
             room -= len(parts[index]) + 1
     if not chosen:
         return clip(parts[max(range(len(parts)), key=lambda i: (scores[i], -i))], limit)
-    return " ".join(parts[index] for index in sorted(chosen))
+    return functools.reduce(join, (parts[index] for index in sorted(chosen)))
+
+
+def _with_surroundings(chunk: ChunkRow, own: Callable[[int], str], limit: int, weights: Mapping[str, float]) -> str:
+    """What a table or picture says by itself (`own`, in so many characters), and what is said of it."""
+    before, after = _lines(chunk.before), _lines(chunk.after)
+    body = own(limit)
+    bonus: dict[int, float] = {}
+    if (label := labels.label_of(chunk.text)) is not None:
+        around = [sentence for sentence in (*before, *after) if label in labels.named(sentence)]
+    elif sum(map(str.isalpha, body)) >= _LITTLE:
+        lead = before[-1] if before and _LEADS.search(before[-1]) else ""
+        return f"{clip(lead, limit // 3)}\n{own(limit - min(len(lead), limit // 3) - 1)}" if lead else body
+    else:
+        around, nearest = [*before, *after], (len(before) - 1, len(before))
+        for i, sentence in enumerate(around):
+            bonus[i] = _POINTING_BONUS * bool(_POINTING.search(sentence)) + _NEAREST_BONUS * (i in nearest)
+    room = limit - len(body) - 1
+    if not around or room < _LEAST:
+        return body
+    whole = functools.reduce(join, around)
+    said = whole if len(whole) <= room else _central(around, bonus, room, weights)
+    return f"{body}\n{said}" if body else said
+
+
+def _lines(text: str) -> list[str]:
+    return [sentence for line in text.splitlines() for sentence in sentences(line)]
 
 
 def clip(text: str, limit: int) -> str:
@@ -94,7 +142,7 @@ def _table(chunk: ChunkRow, limit: int) -> str:
     """Caption, header cells and row labels, as many as fit."""
     rows = tables.parse(chunk.html) if chunk.html else []
     rows = [row for row in rows if row.cells]
-    caption = tables.caption(chunk.text, rows).splitlines() if rows else []
+    caption = tables.beyond(chunk.text, rows).splitlines() if rows else []
     cells = [row.texts for row in rows] or [tuple(line.split(tables.CELL_GAP)) for line in chunk.text.splitlines()]
     if not cells:
         return ""

@@ -18,7 +18,7 @@ from tasks.errors import DocumentError
 from tasks.llm.errors import EmptyAnswerError, EndpointError, LlmError, RefusedError
 from tasks.llm.request import Picture, Request
 from tasks.llm.responses import Response
-from tasks.rows import ChunkRow, SummaryRow, digest, to_table
+from tasks.rows import EXTRACTIVE, ChunkRow, SummaryRow, digest, to_table
 from tasks.settings import Settings
 from tasks.stage import StageInfo, StageOutput
 from tasks.summarize import answers, ask, extractive
@@ -41,11 +41,10 @@ class _Question:
 
     kind: LlmKind
     chunk: ChunkRow
-    around: tuple[str, str]
     picture: Picture | None
 
     def request(self, settings: Settings, flaw: Flaw | None = None) -> Request:
-        return ask.request(self.kind, self.chunk, self.around, self.picture, settings.llm, flaw)
+        return ask.request(self.kind, self.chunk, self.picture, settings.llm, flaw)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,11 +116,9 @@ class _Document:
         self, chunks: Sequence[ChunkRow], settings: Settings, tags: Mapping[str, str], look: Look | None
     ) -> None:
         self.wanted = [chunk for chunk in chunks if chunk.kind in settings.summarize.kinds]
-        self._chunks = chunks
         self._skip_tags = settings.llm.skip_tags
         self._tags = tags
         self._look = look
-        self._places = {chunk.chunk_id: index for index, chunk in enumerate(chunks)}
         self._copies = collections.Counter(chunk.media for chunk in chunks)
 
     async def question(self, chunk: ChunkRow) -> _Question | _Outcome:
@@ -131,13 +128,13 @@ class _Document:
             return _Outcome(skip="other_kind")
         if kind == "text":
             short = tokens.count(chunk.text) < _SHORT
-            return _Outcome(skip="short") if short else _Question(kind, chunk, ("", ""), None)
+            return _Outcome(skip="short") if short else _Question(kind, chunk, None)
         if kind == "table" and not chunk.text.strip():
             return _Outcome(skip="short")
         seen = await self._picture(chunk) if kind == "image" else None
         if seen is not None and not isinstance(seen, Picture):
             return _Outcome(skip=seen)
-        return _Question(kind, chunk, ask.surroundings(self._chunks, self._places[chunk.chunk_id]), seen)
+        return _Question(kind, chunk, seen)
 
     async def _picture(self, chunk: ChunkRow) -> Picture | Skip:
         if self._tags.get(chunk.chunk_id) in self._skip_tags:
@@ -191,7 +188,7 @@ def _output(chunks: Sequence[ChunkRow], outcomes: Sequence[_Outcome], settings: 
             counts["llm"] += 1
             counts["repaired"] += outcome.repaired
             continue
-        rows.append(SummaryRow(chunk.chunk_id, fallback, extractive.METHOD))
+        rows.append(SummaryRow(chunk.chunk_id, fallback, EXTRACTIVE))
         if outcome.skip:
             counts[f"skipped_{outcome.skip}"] += 1
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tasks import embed, stage
 from tasks.embed import EmbedInput, embed_shard
 from tasks.embed import tag as tags
-from tasks.embed.items import texts_of
+from tasks.embed.items import items_of, texts_of
 from tasks.embed.media import Call, MediaItem, Medium, call_here, modality_of
 from tasks.errors import DocumentError, ModelError, UsageError
 from tasks.lake import put_blob
@@ -101,7 +102,7 @@ class FakeMediaSpace:
         return np.asarray(np.eye(3)["abc".index(letter)], np.float32)
 
 
-def chunk(doc: str, ordinal: int, kind: Kind, media: str | None, media_type: str | None, **times: float) -> ChunkRow:
+def chunk(doc: str, ordinal: int, kind: Kind, media: str | None, media_type: str | None, **times: Any) -> ChunkRow:
     return ChunkRow(
         chunk_id=f"{doc}-{ordinal}",
         doc_id=doc,
@@ -187,8 +188,24 @@ def test_of_a_table_the_words_are_embedded_and_its_extractive_summary_is_not() -
     words = ("text", "Report\nStore | 2023\nOslo")
     assert texts_of(row, ours, FakeSpace()) == [words]
     assert texts_of(row, theirs, FakeSpace()) == [words, ("summary", "Stores")]
-    figures = dataclasses.replace(row, text="12 | 13")  # a table without words is found by what it has
-    assert texts_of(figures, None, FakeSpace()) == [("text", "Report\n12 | 13")]
+    figures = dataclasses.replace(row, text="12 | 13")  # a table without words is found by what stands around it
+    assert texts_of(figures, ours, FakeSpace()) == [("text", "Report\n12 | 13"), ("summary", ours.text)]
+
+
+def test_a_picture_is_embedded_by_what_stands_around_it_and_not_by_the_title_of_its_document_s_text() -> None:
+    space = FakeMediaSpace()
+    bare = dataclasses.replace(chunk("d", 0, "image", "blobs/x.png", "image/png"), context="Annual report")
+    surrounded = dataclasses.replace(bare, after="Gulls over the quay.")
+    ours = SummaryRow("d-0", "Picture on page 1 of Annual report", "extractive")
+    theirs = SummaryRow("d-0", "Annual report\nGulls over the quay.", "extractive")
+    text = chunk("d", 1, "text", None, None)
+
+    def found(row: ChunkRow, summary: SummaryRow, *others: ChunkRow) -> list[str]:
+        return [item.text for item in items_of([row, *others], [summary], space, {})]
+
+    assert found(bare, ours, text) == []
+    assert found(bare, ours) == [ours.text], "where there is nothing but pictures, the title is theirs"
+    assert found(surrounded, theirs, text) == [theirs.text]
 
 
 def test_a_space_of_media_reads_the_english_line_and_a_space_of_text_the_summary() -> None:

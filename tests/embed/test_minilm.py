@@ -128,12 +128,12 @@ def test_windows_fit_and_hold_every_token(space: MiniLM, text: str, times: int) 
     assert all(len(space._tokenizer.encode(window)) <= MAX_TOKENS for window in windows)
     whole = space._tokenizer.encode(text, add_special_tokens=False).ids
     covered: list[int] = []
-    for window in windows:  # each window continues the text within what it shares with the last
+    for window in windows:  # each continues the text within what it shares with the last, as far on as it fits
         ids = space._tokenizer.encode(window, add_special_tokens=False).ids
         start = next(
             (
                 s
-                for s in range(max(0, len(covered) - 2 * MAX_TOKENS), len(covered) + 1)
+                for s in range(len(covered), max(0, len(covered) - 2 * MAX_TOKENS) - 1, -1)
                 if whole[s : s + len(ids)] == ids
             ),
             None,

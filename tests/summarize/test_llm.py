@@ -123,13 +123,10 @@ def test_a_summary_keeps_its_limit() -> None:
 
 
 def test_what_is_asked() -> None:
-    after = chunk("n", ordinal=3, text="The next section follows here. " * 60, pages=(5,))
     chunks = [
         TEXT,
-        TABLE_CHUNK,
-        dataclasses.replace(TEXT, chunk_id="u", text=f"Figure 1 shows it. {PROSE}"),
-        IMAGE,
-        after,
+        dataclasses.replace(TABLE_CHUNK, before="All figures in $ billions."),
+        dataclasses.replace(IMAGE, before="Figure 2 shows it.\nText before.", after="The next section follows."),
     ]
     model = FakeModel(lambda *_: GOOD)
     summarized(chunks, model)
@@ -139,22 +136,14 @@ def test_what_is_asked() -> None:
     assert {request.model for request in model.asked if not pictures(request)} == {"small"}
     table = texts(by_name["table_summary"], "user")
     assert TABLE.replace("<tr>", "<tbody><tr>", 1).replace("</table>", "</tbody></table>") in table
-    assert "Before the table" in table and "fiscal 2025" in table and "Headings:\nReport" in table
+    assert "Before the table:\nAll figures in $ billions." in table and "Headings:\nReport" in table
     image = by_name["image_summary"]
     assert pictures(image) == [SEEN]
     said = texts(image, "user")
-    assert "With the picture:\nFigure 2" in said and "Figure 1 shows it." in said and "The next section" in said
-    assert len(said) < 2000  # of the surroundings, only what is near
+    assert "Before the picture:\nFigure 2 shows it.\nText before.\n" in said
+    assert "With the picture:\nFigure 2\n" in said and "After it:\nThe next section follows.\n" in said
     sampling = {(request.sampling.temperature, request.sampling.max_tokens) for request in model.asked}
     assert sampling == {(0.0, 700)}
-
-
-def test_other_pages_are_not_the_surroundings() -> None:
-    far = dataclasses.replace(TEXT, pages=(9,))
-    model = FakeModel(lambda *_: GOOD)
-    summarized([far, IMAGE], model)
-    asked = next(request for request in model.asked if pictures(request))
-    assert "fiscal 2025" not in texts(asked, "user")
 
 
 def test_equal_chunks_make_equal_requests_and_others_do_not() -> None:
@@ -166,6 +155,7 @@ def test_equal_chunks_make_equal_requests_and_others_do_not() -> None:
     renamed = dataclasses.replace(TEXT, chunk_id="other", doc_id="other", ordinal=7)
     assert asyncio.run(keys(renamed)) == first[:1]
     assert asyncio.run(keys(dataclasses.replace(TEXT, text=PROSE + "."))) != first[:1]
+    assert asyncio.run(keys(dataclasses.replace(IMAGE, after="Said of it."))) != first[2:]
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks import stage, tokens
 from tasks.chunk import STAGE_VERSION, chunk_document, chunk_elements, cut_text, recipe
-from tasks.recordings import clock, windows
 from tasks.rows import Box, ChunkRow, ElementRow, content_id, digest, from_table, to_table
 from tasks.settings import ChunkSettings, Settings
 from tasks.stage import StageInfo, StageOutput
 from tasks.storage import LocalStorage
-
-SMALL = ChunkSettings(max_tokens=32, soft_tokens=24, combine_under_tokens=8)
-INFO = StageInfo(title="Annual report", pages=3, characters=99)
-
-
-def chunks_of(
-    *elements: ElementRow, settings: ChunkSettings = SMALL, info: StageInfo = INFO, doc_id: str = "doc"
-) -> list[ChunkRow]:
-    numbered = [dataclasses.replace(row, ordinal=i) for i, row in enumerate(elements)]
-    return from_table(chunk_elements(doc_id, numbered, info, settings).table, ChunkRow)
-
-
-def element(category: str, text: str, page: int | None = 1, **fields: object) -> ElementRow:
-    boxes = () if page is None else (Box.of(page, 0.1, 0.1, 0.9, 0.2),)
-    return dataclasses.replace(ElementRow(0, category, text, page, boxes), **fields)  # type: ignore[arg-type]
-
-
-def squash(texts: Sequence[str]) -> str:
-    return "".join("".join(texts).split())
+from tests.chunk.made import INFO, SMALL, chunks_of, element, recording, squash
 
 
 def test_whole_rows() -> None:
@@ -90,6 +68,8 @@ def test_whole_rows() -> None:
             pages=(1,),
             boxes=(box_1,),
             origin="native",
+            before="They rose.",
+            after="They will rise.",
         ),
         ChunkRow(
             chunk_id=identity("image", "Figure 1: a bar", None, "blobs/ab/x.png", (2,), None),
@@ -105,6 +85,7 @@ def test_whole_rows() -> None:
             pages=(2,),
             boxes=(box_2,),
             origin="native",
+            before="They will rise.",
         ),
         ChunkRow(
             chunk_id=identity("audio", "", None, wav, (), 2.5),
@@ -131,6 +112,12 @@ def test_info_counts_by_kind_and_carries_the_document() -> None:
     assert output.info == StageInfo(
         "Annual report", 3, 99, counts={"table": 1, "text": 1, "characters_elements": 6, "characters_chunks": 6}
     )
+
+
+def test_surroundings_do_not_count_as_text_that_was_kept() -> None:
+    rows = [element("NarrativeText", "Said once."), element("Table", "a b"), element("Image", "", media="blobs/x.png")]
+    counts = chunk_elements("doc", rows, INFO, SMALL).info.counts
+    assert counts["characters_elements"] == counts["characters_chunks"] == len("Saidonce.ab")
 
 
 def test_identical_chunks_have_ids_of_their_own_and_the_same_ones_next_time() -> None:
@@ -173,124 +160,6 @@ def test_nothing_gives_nothing() -> None:
     assert chunks_of(element("NarrativeText", " \n")) == []
 
 
-def test_a_long_table_is_cut_by_rows_under_its_header() -> None:
-    body = "".join(f"<tr><td>Item {i}</td><td>{i}</td></tr>" for i in range(100))
-    html = f"<table><thead><tr><th>Name</th><th>Count</th></tr></thead><tbody>{body}</tbody></table>"
-    rows = chunks_of(element("Table", "Name Count", html=html))
-    assert len(rows) > 3
-    assert all(row.tokens <= 4 * SMALL.max_tokens for row in rows)
-    assert all(row.text.startswith("Name\nItem ") for row in rows)
-    assert all((row.html or "").startswith("<table><tr><th>Name</th><th>Count</th></tr><tr><td>Item ") for row in rows)
-    lines = [line for row in rows for line in row.text.splitlines()[1:]]
-    assert lines == [f"Item {i} | Count: {i}" for i in range(100)]
-
-
-def test_a_row_beyond_the_limit_and_words_outside_the_cells_are_kept() -> None:
-    cell = "word " * 500
-    html = f"<table><tr><td>Head</td></tr><tr><td>{cell}</td></tr></table>"
-    rows = chunks_of(element("Table", f"Caption Head {cell}", html=html))
-    assert rows[0].text == "Caption"
-    assert all(row.tokens <= 4 * SMALL.max_tokens for row in rows)
-    assert sum(row.text.count("word") for row in rows) == 500
-    assert sum((row.html or "").count("word") for row in rows) == 500
-
-
-def test_a_long_table_without_html_is_cut_by_lines() -> None:
-    text = "\n".join(["Name Count", *(f"Item {i} {i}" for i in range(100))])
-    rows = chunks_of(element("Table", text))
-    assert [line for row in rows for line in row.text.splitlines()[1:]] == text.splitlines()[1:]
-    assert all(row.html is None for row in rows)
-
-
-def recording(seconds: float, category: str = "Audio", **fields: object) -> ElementRow:
-    kind = category.lower()
-    known = {"media": f"blobs/ab/x.{kind}", "media_type": f"{kind}/any", "time_start": 0.0, "time_end": seconds}
-    return element(category, f"{category}, told in full", None, origin="metadata", **(known | fields))
-
-
-def test_a_long_recording_is_cut_into_windows_of_time() -> None:
-    call = recording(3661.3)
-    rows = chunks_of(call, info=StageInfo(title="Earnings call"), settings=ChunkSettings())
-    assert len(rows) == 366 and {row.kind for row in rows} == {"audio"}
-    assert {(row.media, row.media_type, row.context) for row in rows} == {(call.media, "audio/any", "Earnings call")}
-    assert [(row.time_start, row.time_end) for row in rows[:2]] == [(0.0, 10.0), (10.0, 20.0)]
-    assert (rows[-1].time_start, rows[-1].time_end) == (3650.0, 3661.3)  # 1.3 s are no window of their own
-    assert [row.text for row in (rows[0], rows[1], rows[360], rows[-1])] == [
-        "Audio, told in full",
-        "Earnings call, 0:10–0:20 of 1:01:01",
-        "Earnings call, 1:00:00–1:00:10 of 1:01:01",
-        "Earnings call, 1:00:50–1:01:01 of 1:01:01",
-    ]
-    assert len({row.chunk_id for row in rows}) == len({row.text for row in rows}) == 366
-    assert rows[1].chunk_id == content_id(
-        "doc", "audio", rows[1].text, None, call.media, (), 10.0, 20.0
-    )  # of content alone: the same whatever comes before
-    assert [row.ordinal for row in rows] == list(range(366))
-
-
-def test_windows_are_as_long_as_the_settings_say() -> None:
-    settings = ChunkSettings(audio_seconds=5, video_seconds=20)
-    rows = chunks_of(recording(12.0), recording(45.0, "Video"), settings=settings, info=StageInfo())
-    assert [(row.kind, row.time_start, row.time_end, row.text) for row in rows] == [
-        ("audio", 0.0, 5.0, "Audio, told in full"),
-        ("audio", 5.0, 10.0, "Recording, 0:05–0:10 of 0:12"),
-        ("audio", 10.0, 12.0, "Recording, 0:10–0:12 of 0:12"),
-        ("video", 0.0, 20.0, "Video, told in full"),
-        ("video", 20.0, 40.0, "Video, 0:20–0:40 of 0:45"),
-        ("video", 40.0, 45.0, "Video, 0:40–0:45 of 0:45"),
-    ]
-    few = chunks_of(recording(3600.0), settings=ChunkSettings(max_windows=7))
-    assert [row.time_end for row in few] == [515.0, 1030.0, 1545.0, 2060.0, 2575.0, 3090.0, 3600.0]
-
-
-def test_a_recording_of_unknown_length_or_without_bytes_is_one_chunk() -> None:
-    for row in (recording(30.0, time_end=None), recording(30.0, media=None, media_type=None)):
-        (chunk,) = chunks_of(row)
-        assert (chunk.kind, chunk.text, chunk.time_end) == ("audio", "Audio, told in full", row.time_end)
-
-
-def test_what_sensors_measured_has_kinds_of_its_own() -> None:
-    types = {"depth": "image/x-depth", "thermal": "image/x-thermal", "imu": "application/x-imu"}
-    rows = chunks_of(
-        *(
-            element(
-                "Imu" if kind == "imu" else "Image", f"of {kind}", None, media=f"blobs/{kind}", media_type=media_type
-            )
-            for kind, media_type in types.items()
-        )
-    )
-    assert [(row.kind, row.text, row.media, row.media_type) for row in rows] == [
-        (kind, f"of {kind}", f"blobs/{kind}", media_type) for kind, media_type in types.items()
-    ]
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.floats(0, 1e6), st.floats(2, 100), st.integers(1, 50))
-@example(12.0, 10.0, 5000)
-@example(11.99, 10.0, 5000)
-@example(0.1, 10.0, 5000)
-def test_windows_cover_a_recording_without_gaps(seconds: float, window: float, most: int) -> None:
-    found = windows(seconds, window, most)
-    assert 1 <= len(found) <= most
-    assert [start for start, _ in found] == [0.0, *(end for _, end in found[:-1])]
-    assert found[-1][1] == max(0.001, round(seconds, 3))  # a window of nothing could not be embedded
-    assert all(end - start >= window - 0.01 for start, end in found[:-1])
-    longest = window if seconds <= window * most else np.ceil(seconds / most)
-    assert all(end - start < longest + 2.01 for start, end in found)
-    assert len(found) == 1 or found[-1][1] - found[-1][0] > 1.99
-
-
-def test_clock() -> None:
-    assert [clock(seconds) for seconds in (0, 7.4, 59.6, 3599, 3600, 90061)] == [
-        "0:00",
-        "0:07",
-        "1:00",
-        "59:59",
-        "1:00:00",
-        "25:01:01",
-    ]
-
-
 words = st.text(st.sampled_from("ab. A!?\n中文。；x1"), max_size=400)
 pieces = st.builds(
     element,
@@ -315,6 +184,27 @@ def test_nothing_is_lost_and_limits_hold(elements: list[ElementRow]) -> None:
     assert {box for row in rows for box in row.boxes} == boxes
     assert [row.ordinal for row in rows] == list(range(len(rows)))
     assert len({row.chunk_id for row in rows}) == len(rows)
+
+
+@st.composite
+def spread(draw: st.DrawFn) -> ElementRow:
+    """An element whose boxes lie on one page or several; its words occur in no other."""
+    number = draw(st.integers(0, 10**9))
+    pages = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True).map(sorted))
+    boxes = tuple(Box.of(page, 0.1, round(number / 10**9, 5), 0.9, 1.0) for page in pages)
+    text = f"element{number} " * draw(st.integers(1, 60))
+    category = draw(st.sampled_from(["Title", "NarrativeText", "ListItem"]))
+    return ElementRow(0, category, text, pages[0], boxes)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(spread(), min_size=1, max_size=10, unique_by=lambda row: row.text.split()[0]))
+def test_a_chunk_has_all_pages_and_boxes_of_what_it_says_and_no_others(elements: list[ElementRow]) -> None:
+    for chunk in chunks_of(*elements):
+        said = [row for row in elements if row.text.split()[0] in chunk.text.split()]
+        assert said
+        assert chunk.boxes == tuple(dict.fromkeys(box for row in said for box in row.boxes))
+        assert chunk.pages == tuple(dict.fromkeys(box.page for box in chunk.boxes))
 
 
 @settings(max_examples=60, deadline=None)
@@ -351,5 +241,5 @@ def test_golden_output() -> None:
     ]
     assert (STAGE_VERSION, chunk_elements("doc", rows, INFO, SMALL).digest) == (
         4,
-        "1a0adbf49d3a9202a5b9f3631fdcdfb3521089f1755532fed5b7a2f59ae2ca2c",
+        "f8e667d308da933a326fc87b746c411add590b083452fc06305375570f3c5342",
     )
