@@ -241,5 +241,5 @@ def test_golden_output() -> None:
     ]
     assert (STAGE_VERSION, chunk_elements("doc", rows, INFO, SMALL).digest) == (
         4,
-        "f8e667d308da933a326fc87b746c411add590b083452fc06305375570f3c5342",
+        "3256fdbb8090a883f9e9513e46cb63c8672b87f14f9d0462506babbb8d48aa65",
     )
