@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import functools
 import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nh3
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.answer import Answer, Citation
 from tasks.lake import Lake
+from tasks.report.templates import template
 from tasks.result import Hit, SearchResult
 from tasks.settings import PartitionSettings
 from tasks.storage import Storage
@@ -64,7 +62,7 @@ def render_answer(lake: Lake, answer: Answer, result: SearchResult) -> str:
         )
         for number, citation in enumerate(shown, start=1)
     ]
-    page = _environment().get_template("answer.html.j2")
+    page = template("answer.html.j2")
     return page.render(answer=answer, parts=list(_parts(answer)), evidence=evidence, searched=len(result.hits))
 
 
@@ -158,14 +156,3 @@ def _signals(hit: Hit | None) -> tuple[str, ...]:
         for signal in hit.signals
     )
     return (*said, f"fused score {hit.score:.4f}")
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import functools
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from tasks.inspect import InspectedPage, Inspection
 from tasks.report.answer import clean_table, picture_uri
+from tasks.report.templates import template
 from tasks.rows import Box, ElementRow
 from tasks.storage import Storage
 
@@ -89,17 +87,13 @@ def render_inspection(storage: Storage, found: Inspection) -> str:
     """The page of an inspection. Writes nothing."""
     views = [_view(storage, page) for page in found.pages]
     shown = [page.number for page in found.pages if page.number is not None]
-    return (
-        _environment()
-        .get_template("inspect.html.j2")
-        .render(
-            found=found,
-            views=views,
-            colors=_used_colors(found),
-            range=f"pages {shown[0]} to {shown[-1]} of {found.total}" if shown else "",
-            part=bool(shown) and len(shown) < found.total,
-            facts=facts(found.counts),
-        )
+    return template("inspect.html.j2").render(
+        found=found,
+        views=views,
+        colors=_used_colors(found),
+        range=f"pages {shown[0]} to {shown[-1]} of {found.total}" if shown else "",
+        part=bool(shown) and len(shown) < found.total,
+        facts=facts(found.counts),
     )
 
 
@@ -226,14 +220,3 @@ def _uri(jpeg: bytes) -> str:
 def _used_colors(found: Inspection) -> list[tuple[str, str]]:
     used = {element.category for page in found.pages for element in page.elements}
     return [(name, _COLORS.get(name, _OTHER)) for name in sorted(used)]
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
