@@ -6,6 +6,7 @@ that is put in would change all that follow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from tasks.rows import ElementRow
@@ -13,6 +14,7 @@ from tasks.subject import subject_of
 
 _SEPARATOR = " > "
 _MOST_PAGES = 8  # a table over more is found by its first ones
+_WORDS = re.compile(r"\w+")
 _MAX_CHARACTERS = 100  # a "heading" longer than this is probably prose; its beginning is context enough
 
 
@@ -29,6 +31,14 @@ def contexts(title: str, rows: Sequence[ElementRow]) -> list[str]:
             path.append((level, _clip(text)))
         found.append(_SEPARATOR.join(_distinct([document, *(heading for _, heading in path)])))
     return found
+
+
+def telling(context: str) -> str:
+    """A context without the headings that say no word that its document's title does not: what is embedded of it."""
+    document, *path = context.split(_SEPARATOR)
+    known = set(_WORDS.findall(document.casefold()))
+    said = [heading for heading in path if not known.issuperset(_WORDS.findall(heading.casefold()))]
+    return _SEPARATOR.join([document, *said])
 
 
 def header(context: str, pages: Sequence[int]) -> str:

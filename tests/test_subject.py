@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.headings import contexts
+from tasks.headings import contexts, telling
 from tasks.rows import ElementRow
 from tasks.subject import Subject, subject_of
 
@@ -67,3 +67,10 @@ def test_the_context_names_what_the_title_does_not() -> None:
 
 def test_hostile_text_takes_no_time() -> None:
     assert subject_of(rows("A " * 10_000 + "Inc", "Aa, " * 5_000)) == Subject()
+
+
+def test_what_is_embedded_of_a_context_does_not_say_twice_what_the_document_is() -> None:
+    document = "Quay report (Quay Co., Form 10-K, fiscal year ended June 30, 2031)"
+    assert telling(f"{document} > QUAY CO. > Quay fiscal 2031 Form 10-K > Legal") == f"{document} > Legal"
+    assert telling(document) == document and telling("") == ""
+    assert telling("Quay > Quay walls > Walls") == "Quay > Quay walls > Walls"

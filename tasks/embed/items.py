@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tasks import tables
 from tasks.embed.media import MediaItem, Medium, modality_of
 from tasks.embed.spaces import Space, embeds_media
+from tasks.headings import telling
 from tasks.rows import EXTRACTIVE, Box, ChunkRow, Modality, SummaryRow, View, content_id
 from tasks.space_names import slug
 
@@ -64,7 +65,7 @@ def texts_of(chunk: ChunkRow, row: SummaryRow | None, space: Space, alone: bool 
     wording = tables.wording(chunk.text, chunk.html) if chunk.kind == "table" else ""
     words = wording or chunk.text.strip()
     if "text" in space.views and words and (chunk.kind in ("text", "table") or not summary.strip()):
-        found.append(("text", f"{chunk.context}\n{words}" if chunk.context else words))
+        found.append(("text", f"{telling(chunk.context)}\n{words}" if chunk.context else words))
     told = found and wording and not written
     if "summary" in space.views and summary.strip() and not told:
         english = row.english if row and embeds_media(space) else ""
