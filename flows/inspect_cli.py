@@ -9,9 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows import terminal
+from flows.search_options import Json
 from tasks.errors import UsageError
 
-Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on stdout.")]
+_MOST_DRAWN = 200  # pages in one file that a browser is to open
 
 
 def inspect(
@@ -49,12 +50,20 @@ def inspect(
         if html is not None:
             from tasks.report.inspect import render_inspection
 
+            if len(found.pages) > _MOST_DRAWN:
+                raise UsageError(
+                    f"--html: {len(found.pages)} pages do not fit into one file to look at",
+                    f"draw at most {_MOST_DRAWN}, as in --pages 1-{_MOST_DRAWN}",
+                )
+
             html.write_text(render_inspection(storage, found), encoding="utf-8")
             terminal.note(f"wrote {html}")
     if json:
         terminal.print_json(found.to_json())
     else:
         terminal.print_inspection(found)
+        if found.pages[-1].number is not None and found.pages[-1].number < found.total and wanted is None:
+            terminal.note(f"the first {len(found.pages)} of {found.total} pages; --pages 1- is all of them")
         if html is None:
             terminal.note("--html FILE draws it")
     return 0

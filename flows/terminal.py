@@ -110,7 +110,9 @@ def print_inspection(found: Inspection) -> None:
     """A line for each page: what was read there, and what was dropped."""
     from tasks.report.inspect import characters, facts
 
-    print(_clean(f"{found.title or found.source} ({found.media_type}, {_plural(found.total, 'page')})"))
+    name = found.source.rsplit("/", 1)[-1]
+    what = f"{name}: {found.title}" if found.title else name
+    print(_clean(f"{what} ({found.media_type}, {_plural(found.total, 'page')})"))
     for page in found.pages:
         name = f"page {page.number}" if page.number is not None else "all"
         said = [f"{_plural(len(page.elements), 'element')}, {characters(page)}"]

@@ -30,7 +30,6 @@ from tasks.storage import Storage
 from tasks.work import DocumentWork
 
 DEFAULT_PAGES = 20
-_MAX_PAGES = 200  # in one file that a browser is to open
 _RENDER_PIXELS = 1_100_000
 _KEY = "inspect"
 
@@ -174,8 +173,6 @@ def _range(wanted: tuple[int, int | None] | None, total: int) -> tuple[int, int]
     last = total if last is None else min(last, total)
     if first > total:
         raise UsageError(f"--pages: the document has {total} pages")
-    if last - first >= _MAX_PAGES:
-        raise UsageError(f"--pages: more than {_MAX_PAGES} pages do not fit into one page to look at")
     return first, last
 
 

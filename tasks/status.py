@@ -40,7 +40,7 @@ def lake_status(uri: str) -> dict[str, Any]:
 def document_status(uri: str, source: str) -> list[dict[str, Any]]:
     """The published documents of the sources that match (as `bindery search --source` does), with their loss ledgers.
 
-    Raises LakeError where there is no lake, UsageError where nothing matches.
+    Raises LakeError where there is no lake, UsageError where nothing matches, or only what is in quarantine.
     """
     from tasks import stage
     from tasks.index import open_reader
@@ -53,6 +53,10 @@ def document_status(uri: str, source: str) -> list[dict[str, Any]]:
         if not row.skipped and (row.doc_id == source or matches(row.uri, [source])):
             named.setdefault(row.doc_id, []).append(row.uri)
     if not named:
+        for record in Quarantine(lake.storage).records:
+            if _matches(record, [source]) or any(matches(each.uri, [source]) for each in record.sources):
+                why = f"{record.sources[0].uri} is in quarantine: {record.message}"
+                raise UsageError(why, "bindery quarantine list shows all of them")
         raise UsageError(f"no published document matches {source!r}", "bindery search --json names sources")
     documents, found = reader.documents(), []
     for doc_id, uris in named.items():

@@ -240,6 +240,8 @@ def test_changes_show_as_they_are(sample: tuple[Bindery, Path]) -> None:
     assert bindery.json("quarantine", "list")["documents"][0]["attempts"] == 2
     status = bindery.json("status")
     assert status["quarantine"] == 1 and status["release"] == found["release"]
+    error = bindery.json("status", "--document", "broken.pdf", code=2)["error"]
+    assert "broken.pdf is in quarantine: the PDF cannot be read" in error["message"]
 
 
 def test_errors_are_objects_too(sample: tuple[Bindery, Path], tmp_path: Path) -> None:

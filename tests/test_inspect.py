@@ -86,11 +86,17 @@ def test_what_it_finds(report: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_line_for_each_page(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = run(capsys, str(report), "--pages", "1")
-    assert out.startswith("Harbour report (application/pdf, 4 pages)\n")
+    assert out.startswith("report.pdf: Harbour report (application/pdf, 4 pages)\n")
     assert re.search(
         r"page 1  \d+ elements, (\d+) of \1 characters of the text layer; 1 Image; 1 Table; pictures 1 of 1 kept", out
     )
-    assert "--html FILE" in err
+    assert "--html FILE" in err and "first" not in err
+
+
+def test_it_says_where_it_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_pdf(tmp_path / "long.pdf", [[(72, 700, 10, f"{BODY} Page {n}.")] for n in range(22)])
+    out, err = run(capsys, str(path))
+    assert out.count("1 element") == 20 and "the first 20 of 22 pages; --pages 1- is all of them" in err
 
 
 def test_the_page_draws_boxes_where_elements_are(

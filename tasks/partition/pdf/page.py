@@ -216,7 +216,9 @@ class PageRows:
 
 
 def rank(block: Block) -> float:
-    """The type size that headings are told by; aligned rows and long paragraphs are none."""
-    if block.tabular or len(block.lines) > 4 or len(block.text) > 250 or not any(c.isalpha() for c in block.text):
+    """The type size that headings are told by; aligned rows, long paragraphs and turned text (stamps) are none."""
+    turned = any(span.angle for line in block.lines for span in line.spans)
+    long = len(block.lines) > 4 or len(block.text) > 250
+    if block.tabular or turned or long or not any(c.isalpha() for c in block.text):
         return -block.size
     return block.size + (BOLD if block.bold else 0.0)
