@@ -209,8 +209,9 @@ def test_a_table_goes_on_over_the_page() -> None:
     assert not continues(first, dataclasses.replace(bare, caption="Table 9: Ships"), PAGE)
     assert not continues(dataclasses.replace(first, box=(60, 60, 350, 300)), bare, PAGE)
     for part in (repeated, bare):
-        whole = join(first, part)
+        whole = join([first, part])
         assert rows(whole) == [["", "2023", "2022"], ["Sales", "1", "2"], ["Costs", "3", "4"]]
+    assert [row[0] for row in rows(join([first, *[repeated] * 500, bare]))] == ["", "Sales", *["Costs"] * 501]
 
 
 def test_names_that_would_swell_a_table_stand_once() -> None:
