@@ -20,7 +20,7 @@ _MONTH = r"(?:January|February|March|April|May|June|July|August|September|Octobe
 _DATE = rf"{_MONTH}\s+\d{{1,2}},\s+(?:19|20)\d\d"
 _FORM = re.compile(r"\bForm\s+(10-K|10-Q|8-K|20-F|40-F|6-K|11-K|S-1|S-4|N-CSR)((?:/A)?)(?![\w-])", re.IGNORECASE)
 _REGISTRANT = re.compile(r"\(?\s*exact name of (?:the )?registrant", re.IGNORECASE)
-_WORD = r"[A-Z][\w&.’'-]*"
+_WORD = rf"[A-Z][\w&.’'-]{{0,{_LONGEST_NAME}}}"  # bounded: a page of letters without blanks is no name
 _COMPANY = re.compile(
     rf"\b{_WORD}(?:,? (?:{_WORD}|&|of|and|de|for|the)){{0,6}},? "
     r"(?:Inc|Corp|Corporation|Company|Co|Ltd|Limited|LLC|LLP|PLC|Plc|plc|AG|SE|SA|AS|ASA|AB|Oyj?|BV|KK|GmbH|N\.V|S\.A|S\.p\.A)\b\.?"

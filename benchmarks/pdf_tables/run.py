@@ -56,6 +56,6 @@ def score_document(made: GoldDocument, system: System, words: Sequence[Sequence[
         whole = tables[0][-1] if tables[0] else None
         for found in tables[1:]:
             if whole is not None and found and continues(whole, found[0], size):
-                whole = join(whole, found[0])
+                whole = join([whole, found[0]])
         total.joined = int(whole is not None and whole.rows == made.joined)
     return total

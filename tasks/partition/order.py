@@ -23,19 +23,19 @@ def in_order(boxes: Sequence[tuple[float, float, float, float]]) -> list[int]:
     above = y0[:, None] + y1[:, None] < y0 + y1
     left = x1[:, None] <= x0 + _SLACK
     before = shared & above
+    lower, higher = y0[:, None] >= y1 - _SLACK, y1[:, None] <= y0 + _SLACK
     for c in range(count):  # what c spans is parted by it
-        spans_both = shared[:, c][:, None] & shared[c]
-        lower = y0 >= y1[c] - _SLACK
-        higher = y1 <= y0[c] + _SLACK
-        left &= ~(spans_both & lower[:, None] & higher)
+        below, over = np.flatnonzero(shared[:, c] & lower[:, c]), np.flatnonzero(shared[:, c] & higher[:, c])
+        if len(below) and len(over):
+            left[np.ix_(below, over)] = False
     before |= left & ~shared
+    np.fill_diagonal(before, False)
+    rest = np.lexsort((x0, y0))
+    waiting = before.sum(axis=0)
     order: list[int] = []
-    rest = sorted(range(count), key=lambda i: (y0[i], x0[i]))
-    while rest:
-        waiting = {i: int(before[rest, i].sum() - before[i, i]) for i in rest}
-        chosen = next((i for i in rest if waiting[i] == 0), None)
-        if chosen is None:  # boxes that overlap can wait for each other
-            chosen = min(rest, key=lambda i: waiting[i])
-        order.append(chosen)
-        rest.remove(chosen)
+    while len(rest):
+        chosen = rest[np.argmin(waiting[rest])]  # boxes that overlap can wait for each other: then the least
+        order.append(int(chosen))
+        waiting -= before[chosen]
+        rest = rest[rest != chosen]
     return order

@@ -133,3 +133,13 @@ def test_order_of_boxes_that_wait_for_each_other() -> None:
     assert in_order([(0, 50, 100, 90), (0, 0, 100, 40)]) == [1, 0]
     tangled = [(0.0, 0.0, 60.0, 100.0), (50.0, 10.0, 120.0, 60.0), (30.0, 40.0, 90.0, 80.0)]
     assert sorted(in_order(tangled)) == [0, 1, 2]
+
+
+def test_order_of_many_boxes() -> None:
+    """Two columns under a heading across both, again and again; each column before the next heading."""
+    sections = [
+        [(0.0, y, 100.0, y + 8.0), (0.0, y + 10, 45.0, y + 30), (55.0, y + 10, 100.0, y + 30)]
+        for y in range(0, 12_000, 40)
+    ]
+    boxes = [box for section in sections for box in section]
+    assert in_order(boxes[::-1]) == list(range(len(boxes)))[::-1]

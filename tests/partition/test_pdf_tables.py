@@ -23,6 +23,7 @@ from tasks.partition.pdf.tables.cells import Cell, Table, cell_text
 from tasks.partition.pdf.tables.elements import table_rows
 from tasks.partition.pdf.tables.find import find_tables
 from tasks.partition.pdf.tables.joins import continues, join
+from tasks.partition.pdf.tables.lines import FIGURE, TEXT, kind_of, piece_of
 from tasks.partition.pdf.text.layer import page_text
 from tasks.rows import ElementRow
 from tests.files import make_pdf
@@ -208,8 +209,9 @@ def test_a_table_goes_on_over_the_page() -> None:
     assert not continues(first, dataclasses.replace(bare, caption="Table 9: Ships"), PAGE)
     assert not continues(dataclasses.replace(first, box=(60, 60, 350, 300)), bare, PAGE)
     for part in (repeated, bare):
-        whole = join(first, part)
+        whole = join([first, part])
         assert rows(whole) == [["", "2023", "2022"], ["Sales", "1", "2"], ["Costs", "3", "4"]]
+    assert [row[0] for row in rows(join([first, *[repeated] * 500, bare]))] == ["", "Sales", *["Costs"] * 501]
 
 
 def test_names_that_would_swell_a_table_stand_once() -> None:
@@ -217,6 +219,15 @@ def test_names_that_would_swell_a_table_stand_once() -> None:
     table = make([["", name, name + " 2022"], *[["Ships", "1", "2"]] * 20], 1, 100, 300)
     text = text_of(table)
     assert text.count("comprehensive") == 2 and text.splitlines()[1:] == ["Ships | 1 | 2"] * 20
+
+
+def test_a_run_of_marks_is_read_once() -> None:
+    """However long it is: a pattern that may part it in several ways would not come back from these."""
+    assert kind_of("1,234**") == FIGURE
+    assert {kind_of(begin + 5_000 * mark + "?") for begin in ("1", "2023", "") for mark in "*#†"} == {TEXT}
+    assert piece_of(line(700, (72, "Notes" + 100_000 * "." + "?"))).kind == TEXT
+    written = ("Notes....", "Notes……", "Notes...")
+    assert [piece_of(line(700, (72, text))).text for text in written] == ["Notes", "Notes", "Notes..."]
 
 
 def test_html_is_escaped() -> None:

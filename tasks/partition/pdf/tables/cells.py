@@ -69,7 +69,8 @@ class Table:
 
     def grid(self) -> list[list[Cell | None]]:
         """The cell at every place; one that spans is at all of its places."""
-        places: list[list[Cell | None]] = [[None] * self.columns for _ in range(self.rows)]
+        columns = self.columns
+        places: list[list[Cell | None]] = [[None] * columns for _ in range(self.rows)]
         for cell in self.cells:
             for r in range(cell.row, cell.row + cell.row_span):
                 for c in range(cell.column, cell.column + cell.column_span):

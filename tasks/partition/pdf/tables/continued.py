@@ -13,7 +13,7 @@ from tasks.partition.hints import Hint
 from tasks.partition.pdf.tables.cells import Table
 from tasks.partition.pdf.tables.elements import table_rows
 from tasks.partition.pdf.tables.joins import continues, join
-from tasks.rows import ElementRow
+from tasks.rows import Box, ElementRow
 
 _MAX_BETWEEN = 300  # characters of notes between the parts of a table
 _EDGES = ("Header", "Footer")
@@ -24,7 +24,6 @@ class _Open:
     """A table that may go on: where it is among the rows, its last part and where that stands."""
 
     at: int
-    whole: Table
     last: Table
     size: tuple[float, float]
     page: int
@@ -34,7 +33,8 @@ class _Open:
 def with_tables(rows: Sequence[ElementRow], hints: Sequence[Hint]) -> list[ElementRow]:
     """The rows with tables joined and written."""
     out: list[list[ElementRow]] = []
-    tables: dict[int, Table] = {}
+    parts: dict[int, list[Table]] = {}
+    boxes: dict[int, list[Box]] = {}
     last: _Open | None = None
     for row, hint in zip(rows, hints, strict=True):
         page = row.page or 0
@@ -42,17 +42,15 @@ def with_tables(rows: Sequence[ElementRow], hints: Sequence[Hint]) -> list[Eleme
             out.append([row])
             last = _after(last, row)
         elif last is not None and page == last.page + 1 and continues(last.last, hint.table, last.size):
-            first = out[last.at][0]
-            out[last.at] = [dataclasses.replace(first, boxes=(*first.boxes, *row.boxes))]
-            whole = join(last.whole, hint.table)
-            tables[last.at] = whole
-            last = _Open(last.at, whole, hint.table, hint.page, page)
+            parts[last.at].append(hint.table)
+            boxes[last.at] += row.boxes
+            last = _Open(last.at, hint.table, hint.page, page)
         else:
-            tables[len(out)] = hint.table
-            last = _Open(len(out), hint.table, hint.table, hint.page, page)
+            parts[len(out)], boxes[len(out)] = [hint.table], list(row.boxes)
+            last = _Open(len(out), hint.table, hint.page, page)
             out.append([row])
-    for at, table in tables.items():
-        out[at] = table_rows(out[at][0], table)
+    for at, tables in parts.items():
+        out[at] = table_rows(dataclasses.replace(out[at][0], boxes=tuple(boxes[at])), join(tables))
     return [row for written in out for row in written]
 
 

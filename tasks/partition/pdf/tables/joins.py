@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from tasks.partition.pdf.tables.cells import Cell, Table
 
@@ -24,12 +25,19 @@ def continues(previous: Table, next_table: Table, size: tuple[float, float]) -> 
     return repeated or _same_columns(previous, next_table)
 
 
-def join(previous: Table, next_table: Table) -> Table:
-    """Both as one table, in the place of the first; a repeated header is left out."""
-    skip = next_table.header_rows if _repeats(previous, next_table) else 0
-    down = previous.rows - skip
-    more = [_moved(cell, down) for cell in next_table.cells if cell.row >= skip]
-    return dataclasses.replace(previous, cells=(*previous.cells, *more))
+def join(parts: Sequence[Table]) -> Table:
+    """All parts as one table, in the place of the first; repeated headers are left out.
+
+    At once: joined one by one, a table over a thousand pages would be copied a thousand times.
+    """
+    first = parts[0]
+    head = _header(first)
+    cells, rows = list(first.cells), first.rows
+    for part in parts[1:]:
+        skip = part.header_rows if head and head == _header(part) else 0
+        cells += [_moved(cell, rows - skip) for cell in part.cells if cell.row >= skip]
+        rows += max(0, part.rows - skip)
+    return dataclasses.replace(first, cells=tuple(cells))
 
 
 def _moved(cell: Cell, down: int) -> Cell:

@@ -19,16 +19,17 @@ FIGURE, YEAR, BLANK, TEXT = "figure", "year", "blank", "text"  # kinds of pieces
 
 _CURRENCY = re.compile(r"^(?:US|HK|NT|CA?|AU?|R)?[$€£¥₩₹]$")
 _TAIL = re.compile(r"^(?:\)|%|\)%|%\)|\) ?%)$")
-_MARK = r"(?:\s?(?:\(\w{1,2}\)|\[\w{1,2}\]|[*†‡#]{1,2}|[a-z](?=$)))*"
+# One character at a time: a run of marks that can be read in several ways would be read in all of them.
+_MARK = r"(?:\s?(?:\(\w{1,2}\)|\[\w{1,2}\]|[*†‡#]|[a-z](?=$)))*"
 _FIGURE = re.compile(
     r"^(?:(?:US|HK|NT|CA?|AU?|R|RMB)?[$€£¥₩₹])?\s?[(<>~≈±+–—−-]{0,2}\s?[$€£¥₩₹]?\s?(?:\d[\d,.’' ]*|\.\d+)\s?"
     r"(?:%|x|bps|bp|pts?|pp|bn|[MBKmk]|[万亿元])?\s?\)?\s?%?"
     r"(?:\s?[–—-]\s?[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?|\s?to\s[$€£¥]?\d[\d,]*(?:\.\d+)?\s?%?)?" + _MARK + "$"
 )  # a range counts as well
 _YEAR = re.compile(r"^(?:FY ?|CY ?)?(?:19|20)\d\d(?:[AEF]|年度?)?" + _MARK + "$")
-_BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*+|#|n/?[am]\.?|n\.[am]\.|nil)\s?\)?\s?%?" + _MARK + "$", re.IGNORECASE)
+_BLANK = re.compile(r"^[$€£¥]?\s?(?:[—–−-]+|\*++|#|n/?[am]\.?|n\.[am]\.|nil)\s?\)?\s?%?" + _MARK + "$", re.IGNORECASE)
 _LEADER = re.compile(r"^[.…·_]{2,}$|^[.·…]$")
-_TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*(?:\.{4,}|…{2,})$")
+_TRAILING_LEADER = re.compile(r"(?<=\w)[\s.…]*+(?:(?<=\.{4})|(?<=…{2}))$")
 _ORDINALS = frozenset(("st", "nd", "rd", "th"))
 _IS_MARK = re.compile(r"^(?:(?:\(\w{1,2}\))+|[*†‡§]+)$")
 _ENUMERATOR = re.compile(
