@@ -247,3 +247,16 @@ def test_html_is_escaped() -> None:
 )
 def test_lines_of_a_cell_are_joined(lines: list[str], text: str) -> None:
     assert cell_text(lines) == text
+
+
+def test_two_lists_beside_each_other_are_no_table_with_rows_for_names() -> None:
+    words = []
+    for i in range(12):
+        y = 100 + 14 * i
+        left = [(60, f"{i + 1}."), (84, f"Harbour {'abcdefghijkl'[i]}"), (200, f"HB{i:02}")]
+        right = [(330, f"{i - 4}."), (354, f"Quay {'abcdefghijkl'[i]}"), (470, f"QU{i:02}")] if i > 4 else []
+        if i == 3:
+            right = [(354, "Name of the market"), (470, "Code")]
+        words += line(y, *left, *right)
+    for table in find_tables(words, [], [], PAGE):
+        assert not any(cell.row < table.header_rows and "1. 2." in cell.text for cell in table.cells)

@@ -6,6 +6,7 @@ In: a band and what is drawn around it. Out: a Table, or None where the band is 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 
 from tasks.partition.pdf.content import Rule, Shape
@@ -19,6 +20,8 @@ from tasks.partition.pdf.tables.looks import is_chart
 from tasks.partition.pdf.tables.rows import BodyLine, Placed, row_pitch, rows_of
 
 _ACROSS = 0.7  # of the table's width: a rule that long parts rows
+
+_LISTED = re.compile(r"(?:\(?\d{1,3}[.)]\s*){2,}")
 
 
 def table_of(band: Band, rules: Sequence[Rule], shapes: Sequence[Shape], stripes: Sequence[Box]) -> Table | None:
@@ -40,6 +43,8 @@ def table_of(band: Band, rules: Sequence[Rule], shapes: Sequence[Shape], stripes
     groups = rows_of(lines, [y for y in bounds if lines[0].line.y0 < y < lines[-1].line.y1], max(right, columns[0].x1))
     head = [cells_of(row) for row in header_rows(band.header, columns, [r for r in rules if x0 - 9 < r.x0 < x1])]
     cells = [_header_cell(r, cell) for r, row in enumerate(head) for cell in row]
+    if any(_LISTED.fullmatch(cell.text) for cell in cells):
+        return None  # rows of a list among the names: two lists side by side, say, one begun further up
     for r, group in enumerate(groups, len(head)):
         cells += _row_cells(r, [placed for i in group for placed in lines[i].cells])
     box = (
