@@ -28,6 +28,11 @@ from tasks.rows import Box, ElementRow, Origin
 
 _SCAN_COVERAGE = 0.5
 _FEW_CHARACTERS = 100
+_MAX_ANNOTATIONS = 1000  # looked at; links, mostly
+_WRITTEN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
+_OFTEN_UNSEEN = (
+    pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP, pdfium.FPDF_ANNOT_TEXT, pdfium.FPDF_ANNOT_WIDGET,
+)  # fmt: skip
 
 
 def open_pdf(path: Path) -> pypdfium2.PdfDocument:
@@ -36,6 +41,8 @@ def open_pdf(path: Path) -> pypdfium2.PdfDocument:
         document = pypdfium2.PdfDocument(path)
         if len(document) == 0:
             raise DocumentError("malformed", "the PDF has no pages", "fetch it again")
+        if document.get_formtype() != pdfium.FORMTYPE_NONE:
+            document.init_forms()  # draws the fields whose producer left that to the reader
         return document
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == pdfium.FPDF_ERR_PASSWORD or "password" in str(error).lower():
@@ -50,6 +57,34 @@ def count_pages(path: Path) -> int:
         return len(document)
 
 
+def load(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
+    """A page, counted from 1, and what is written on it by hand: form fields, notes and stamps become part of it, since
+    text layers have none of them. Raises PdfiumError."""
+    page = document[number - 1]
+    if min(page.get_size()) <= 0:  # a crop box beside the paper: then all of the paper shows
+        page.set_cropbox(*page.get_mediabox())
+        page.close()
+        page = document[number - 1]
+    if _is_written_on(page) and pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS:
+        page.close()
+        page = document[number - 1]
+    return page
+
+
+def _is_written_on(page: pypdfium2.PdfPage) -> bool:
+    """Whether there are such, and all of them say how they look: what does not is drawn, but cannot become part."""
+    found = False
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), _MAX_ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+        looks = pdfium.FPDFAnnot_GetAP(annotation, pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) > 2
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if not looks and kind not in _OFTEN_UNSEEN:
+            return False
+        found = found or (looks and kind in _WRITTEN)
+    return found
+
+
 def partition(path: Path, context: PartContext) -> list[ElementRow]:
     """The elements of pages `context.first` to `context.last`."""
     rows: list[ElementRow] = []
@@ -59,7 +94,7 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
         last = len(document) if context.last is None else min(context.last, len(document))
         for number in range(context.first, last + 1):
             try:
-                page = document[number - 1]
+                page = load(document, number)
             except pypdfium2.PdfiumError as error:
                 raise DocumentError("malformed", f"page {number} cannot be read: {error}", "fetch it again") from error
             for row, hint in page_elements(page, number, context, fonts):
