@@ -150,6 +150,15 @@ def test_page_numbers_are_told_by_counting(tmp_path: Path, partition: Partition)
     assert [row.category for row in rows if row.text.isdigit()] == ["UncategorizedText"] * 3
 
 
+def test_a_sum_at_the_foot_of_a_page_is_no_footer(tmp_path: Path, partition: Partition) -> None:
+    letter = [*paragraph(700), (72.0, 50.0, 10.0, "Total amount due 1500")]
+    rows, _ = partition(make_pdf(tmp_path / "a.pdf", [letter]), PDF)
+    assert [row.category for row in rows] == ["NarrativeText", "UncategorizedText"]
+    chapters = [[*paragraph(700), (72.0, 50.0, 10.0, f"{name} {i + 7}")] for i, name in enumerate(("Docks", "Ships"))]
+    rows, _ = partition(make_pdf(tmp_path / "b.pdf", [*chapters, letter]), PDF)
+    assert [row.text for row in rows if row.category == "Footer"] == ["Docks 7", "Ships 8"]
+
+
 def test_pictures_come_with_box_and_caption(tmp_path: Path, partition: Partition) -> None:
     path = make_pdf(tmp_path / "a.pdf", [[*paragraph(700), (150, 380, 9, "Figure 1: The harbour from above.")]])
     add_picture(path, picture(size=(300, 200)), (150, 400, 300, 200))
