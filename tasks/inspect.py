@@ -208,11 +208,11 @@ def show_page(storage: Storage, work: DocumentWork, limits: Limits, number: int)
 
 
 def _show_pdf(path: Path, number: int, storage: Storage) -> str:
-    from tasks.partition.pdf.reader import open_pdf
+    from tasks.partition.pdf.reader import load, open_pdf
     from tasks.partition.pdf.render import jpeg, render
 
     with open_pdf(path) as document:
-        return put_blob(storage, jpeg(render(document[number - 1], 150, _RENDER_PIXELS), 75), "jpg")
+        return put_blob(storage, jpeg(render(load(document, number)[1], 150, _RENDER_PIXELS), 75), "jpg")
 
 
 def _show_frame(path: Path, number: int, storage: Storage) -> str:

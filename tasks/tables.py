@@ -17,6 +17,7 @@ CELL_GAP = " | "
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DIGIT = re.compile(r"\d")
 _MOST_SPANNED = 200  # columns or rows of one cell: beyond, a span is a mistake or an attack
+_MOST_REACHED = 1000  # columns from the left in which a cell may reach into rows below: a table of more is none
 _MOST_NAMED = 3  # times as long as its cells a table may become by the names of its columns in every row
 _NAMED_ANYHOW = 200  # characters
 
@@ -76,8 +77,7 @@ def _tables(html: str) -> list[lxml_html.HtmlElement]:
         root = lxml_html.fromstring(html, parser=lxml_html.HTMLParser(huge_tree=True, encoding=None))
     except (etree.ParserError, ValueError):
         return []
-    found: list[lxml_html.HtmlElement] = root.xpath("descendant-or-self::table[not(ancestor::table)]")
-    return found
+    return [table for table in root.iter("table") if next(table.iterancestors("table"), None) is None]
 
 
 def header_rows(rows: Sequence[TableRow]) -> int:
@@ -217,7 +217,8 @@ def _rows(found: Sequence[lxml_html.HtmlElement]) -> Iterator[TableRow]:
             cell = TableCell(_text(element), column, column + _span(element, "colspan"))
             column = cell.end
             cells.append(cell)
-            down.append((cell, _span(element, "rowspan") - 1))
+            if cell.first < _MOST_REACHED:
+                down.append((cell, _span(element, "rowspan") - 1))
         in_head = row.getparent() is not None and row.getparent().tag == "thead"
         header = bool(cells) and (in_head or all(element.tag == "th" for element in row.xpath("./td | ./th")))
         here = sorted([*cells, *(cell for cell, _ in reaching)], key=lambda cell: cell.first)

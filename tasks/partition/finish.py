@@ -24,7 +24,9 @@ _PLACES = {"Header": 0, "Footer": 2}  # on their page; all else is between
 _PICTURES: dict[str, What] = {"Image": "pictures", "Figure": "figures"}
 _BARE_NUMBER = re.compile(r"[-–— ]*(\d{1,5})[-–— ]*")
 _NUMBER = re.compile(r"\d+")
-_PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*|# [^\n]{1,80}|[^\n.]{1,80} #", re.IGNORECASE)
+_PAGE_NUMBER = re.compile(r"(?:page )?[-–— ]*#(?: ?(?:of|/) ?#)?[-–— ]*", re.IGNORECASE)
+_WORDS_AND_NUMBER = re.compile(r"# [^\n]{1,80}|[^\n.]{1,80} #")
+_COUNTED_ON = 2  # pages
 
 
 def finish(
@@ -90,7 +92,22 @@ def _running(rows: Sequence[ElementRow], pages: int) -> dict[int, str]:
         bare_number = category == "Footer" and _PAGE_NUMBER.fullmatch(text)
         if repeated or bare_number:
             edges.update({id(row): category for row in same})
-    return _page_numbers(rows) | edges
+    footers = [row for (category, _), same in found.items() if category == "Footer" for row in same]
+    return _page_numbers(rows) | _counted(footers) | edges
+
+
+def _counted(footers: Sequence[ElementRow]) -> dict[int, str]:
+    """Words with a number at the foot of pages, where those numbers count with the pages: else they say something, such
+    as a sum."""
+    found: dict[int, list[ElementRow]] = collections.defaultdict(list)
+    for row in footers:
+        text = _NUMBER.sub("#", row.text)
+        if row.page is not None and _WORDS_AND_NUMBER.fullmatch(text):
+            number = _NUMBER.findall(row.text)[0 if text.startswith("#") else -1]
+            if len(number) <= 5:
+                found[int(number) - row.page].append(row)
+    counted = [same for same in found.values() if len({row.page for row in same}) >= _COUNTED_ON]
+    return {id(row): "Footer" for same in counted for row in same}
 
 
 def _page_numbers(rows: Sequence[ElementRow]) -> dict[int, str]:

@@ -19,6 +19,7 @@ from tasks.partition.spans import BULLET, Block, Line, Span, joined
 
 Box = tuple[float, float, float, float]
 _NOTE = re.compile(r"^(?:\(?\d{1,2}[).]?|[*†‡§¶]{1,3})\s*[^\W\d]")
+_WIDEST = 1.5  # type sizes between the lines of one paragraph; a page of a few lone lines has no usual gap
 _SENTENCE_ENDS = (".", ":", "?", "!", "。", "：", "？", "！")
 
 
@@ -230,7 +231,7 @@ def _paragraphs(lines: list[Line]) -> list[Block]:
 def _continues(before: Line, line: Line, usual: float, right: float) -> bool:
     """Whether a line belongs to the paragraph (or the run of table rows) of the line before it."""
     gap = line.y0 - before.y1
-    if gap > max(usual, 0.0) + 0.45 * before.size or gap < -1.5 * before.size:
+    if gap > min(max(usual, 0.0), _WIDEST * before.size) + 0.45 * before.size or gap < -1.5 * before.size:
         return False
     if abs(before.size - line.size) > 0.12 * max(before.size, line.size):
         return False

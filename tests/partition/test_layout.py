@@ -117,6 +117,13 @@ def test_spans_join_only_where_they_belong_together() -> None:
     assert joined([span("DATA", 0, 0, 25, order=0), span("L14", 25, 0, 15, order=1)])[0].text == "DATA L14"
 
 
+def test_lone_lines_are_no_paragraph() -> None:
+    far = [span("Ships in the harbour", 60, 100), span("and in the docks", 60, 200)]
+    assert said(arrange(far)) == ["Ships in the harbour", "and in the docks"]
+    near = [span("Ships in the harbour", 60, 100), span("and in the docks", 60, 122)]  # a line between is free
+    assert said(arrange(near)) == ["Ships in the harbour and in the docks"]
+
+
 def test_hyphens_at_line_ends() -> None:
     assert join_lines(["the port author-", "ity of"]) == "the port authority of"
     assert join_lines(["over-the-", "counter"]) == "over-the-counter"

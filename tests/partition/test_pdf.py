@@ -5,6 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pypdf import PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+    RectangleObject,
+    StreamObject,
+    TextStringObject,
+)
 
 from tasks.errors import DocumentError
 from tasks.partition.detect import PDF
@@ -140,6 +150,15 @@ def test_page_numbers_are_told_by_counting(tmp_path: Path, partition: Partition)
     assert [row.category for row in rows if row.text.isdigit()] == ["UncategorizedText"] * 3
 
 
+def test_a_sum_at_the_foot_of_a_page_is_no_footer(tmp_path: Path, partition: Partition) -> None:
+    letter = [*paragraph(700), (72.0, 50.0, 10.0, "Total amount due 1500")]
+    rows, _ = partition(make_pdf(tmp_path / "a.pdf", [letter]), PDF)
+    assert [row.category for row in rows] == ["NarrativeText", "UncategorizedText"]
+    chapters = [[*paragraph(700), (72.0, 50.0, 10.0, f"{name} {i + 7}")] for i, name in enumerate(("Docks", "Ships"))]
+    rows, _ = partition(make_pdf(tmp_path / "b.pdf", [*chapters, letter]), PDF)
+    assert [row.text for row in rows if row.category == "Footer"] == ["Docks 7", "Ships 8"]
+
+
 def test_pictures_come_with_box_and_caption(tmp_path: Path, partition: Partition) -> None:
     path = make_pdf(tmp_path / "a.pdf", [[*paragraph(700), (150, 380, 9, "Figure 1: The harbour from above.")]])
     add_picture(path, picture(size=(300, 200)), (150, 400, 300, 200))
@@ -209,6 +228,55 @@ def test_a_logo_on_every_page_is_kept_once(tmp_path: Path, partition: Partition)
     pages[0].save(tmp_path / "a.pdf", "PDF", save_all=True, append_images=pages[1:])
     rows, _ = partition(tmp_path / "a.pdf", PDF, ocr=False)
     assert [row.page for row in rows] == [1]
+
+
+def write_on(path: Path, kind: str, text: str, looks: bool = True) -> Path:
+    """The first page with an annotation that shows a text (at 72, 600), and says so by itself if it `looks`."""
+    writer = PdfWriter(clone_from=path)
+    note = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Annot"),
+            NameObject("/Subtype"): NameObject(kind),
+            NameObject("/Rect"): ArrayObject(map(NumberObject, (72, 600, 372, 620))),
+            NameObject("/F"): NumberObject(4),
+            NameObject("/Contents"): TextStringObject(text),
+        }
+    )
+    if looks:
+        drawn = StreamObject()
+        drawn.set_data(f"BT /F 10 Tf 2 6 Td ({text}) Tj ET".encode())
+        drawn |= {
+            NameObject("/Subtype"): NameObject("/Form"),
+            NameObject("/BBox"): ArrayObject(map(NumberObject, (0, 0, 300, 20))),
+            NameObject("/Resources"): writer.pages[0]["/Resources"],
+        }
+        note[NameObject("/AP")] = DictionaryObject({NameObject("/N"): writer._add_object(drawn)})
+    writer.pages[0][NameObject("/Annots")] = ArrayObject([writer._add_object(note)])
+    writer.write(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["/Widget", "/FreeText", "/Stamp"])
+def test_what_is_written_on_a_page_is_read(tmp_path: Path, partition: Partition, kind: str) -> None:
+    path = write_on(make_pdf(tmp_path / "a.pdf", [paragraph(700, BODY[:1])]), kind, "Paid by the harbour master")
+    rows, context = partition(path, PDF)
+    assert [row.text for row in rows][1:] == ["Paid by the harbour master"]
+    assert context.counts["characters_kept"] == context.counts["characters_layer"]
+
+
+def test_a_note_without_looks_is_left_to_be_drawn(tmp_path: Path, partition: Partition) -> None:
+    path = write_on(make_pdf(tmp_path / "a.pdf", [[]]), "/FreeText", "Paid by the harbour master", looks=False)
+    rows, _ = partition(path, PDF, ocr=False)
+    assert [row.category for row in rows] == ["Image"]
+
+
+def test_a_crop_box_beside_the_paper_hides_nothing(tmp_path: Path, partition: Partition) -> None:
+    path = make_pdf(tmp_path / "a.pdf", [paragraph(700)])
+    known = partition(path, PDF)[0]
+    writer = PdfWriter(clone_from=path)
+    writer.pages[0].cropbox = RectangleObject((5000, 5000, 5600, 5700))
+    writer.write(path)
+    assert partition(path, PDF)[0] == known
 
 
 def test_broken_files_are_named_errors(tmp_path: Path, partition: Partition) -> None:

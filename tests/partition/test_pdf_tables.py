@@ -162,6 +162,13 @@ def test_bars_of_a_chart_are_no_rows() -> None:
     assert len(find_tables(words, [], [], PAGE)) == 1
 
 
+def test_a_long_list_that_reads_on_is_a_table() -> None:
+    """Each label may go on with the one above; rows by the thousand, as on a page as high as its list."""
+    words = [word for i in range(2000) for word in line(10 + 6 * i, (72, "and of"), (200, f"{i + 10:,}"), size=5)]
+    (table,) = find_tables(words, [], [], (612.0, 12_100.0))
+    assert [row[-1] for row in rows(table)] == [f"{i + 10:,}" for i in range(2000)]
+
+
 def test_a_page_of_prose_ends_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(words: object) -> None:
         raise AssertionError("lines were built")

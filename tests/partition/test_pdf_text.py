@@ -90,6 +90,12 @@ def test_turned_words_have_their_angle(tmp_path: Path) -> None:
     assert {word.angle for word in crooked.words} == {0}
 
 
+def test_a_negative_size_that_the_matrix_undoes_is_upright(tmp_path: Path) -> None:
+    text = show(tmp_path, "BT /F -12 Tf -1 0 0 -1 72 700 Tm (ships in the harbour) Tj ET")
+    assert [span.text for span in text.spans] == ["ships in the harbour"]
+    assert {(word.size, word.angle) for word in text.words} == {(12.0, 0)} and text.turned == 0
+
+
 def test_turned_text_is_no_part_of_the_columns(tmp_path: Path, partition: Partition) -> None:
     lines = [(72.0, 700.0 - 12 * i, 10.0, f"Line {i} of the page, which is read from top to bottom.") for i in range(8)]
     stamp = "BT /F 12 Tf 0 1 -1 0 40 500 Tm (Stamp in the margin) Tj ET\n"

@@ -28,6 +28,11 @@ from tasks.rows import Box, ElementRow, Origin
 
 _SCAN_COVERAGE = 0.5
 _FEW_CHARACTERS = 100
+_MAX_ANNOTATIONS = 1000  # looked at; links, mostly
+_WRITTEN = (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP)
+_OFTEN_UNSEEN = (
+    pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP, pdfium.FPDF_ANNOT_TEXT, pdfium.FPDF_ANNOT_WIDGET,
+)  # fmt: skip
 
 
 def open_pdf(path: Path) -> pypdfium2.PdfDocument:
@@ -36,6 +41,8 @@ def open_pdf(path: Path) -> pypdfium2.PdfDocument:
         document = pypdfium2.PdfDocument(path)
         if len(document) == 0:
             raise DocumentError("malformed", "the PDF has no pages", "fetch it again")
+        if document.get_formtype() != pdfium.FORMTYPE_NONE:
+            document.init_forms()  # draws the fields whose producer left that to the reader
         return document
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == pdfium.FPDF_ERR_PASSWORD or "password" in str(error).lower():
@@ -50,6 +57,36 @@ def count_pages(path: Path) -> int:
         return len(document)
 
 
+def load(document: pypdfium2.PdfDocument, number: int) -> tuple[pypdfium2.PdfPage, pypdfium2.PdfPage]:
+    """A page, counted from 1, as it was made, and (or else the same) with what is written on it by hand: form fields,
+    notes and stamps, which no text layer has. Raises PdfiumError.
+
+    What is drawn is looked for on the former: the fields of a form are no figure.
+    """
+    page = document[number - 1]
+    if min(page.get_size()) <= 0:  # a crop box beside the paper: then all of the paper shows
+        page.set_cropbox(*page.get_mediabox())
+        page.close()
+        page = document[number - 1]
+    if _is_written_on(page) and pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS:
+        return page, document[number - 1]  # pages that are open stay as they are
+    return page, page
+
+
+def _is_written_on(page: pypdfium2.PdfPage) -> bool:
+    """Whether there are such, and all of them say how they look: what does not is drawn, but cannot become part."""
+    found = False
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page.raw), _MAX_ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+        looks = pdfium.FPDFAnnot_GetAP(annotation, pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) > 2
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if not looks and kind not in _OFTEN_UNSEEN:
+            return False
+        found = found or (looks and kind in _WRITTEN)
+    return found
+
+
 def partition(path: Path, context: PartContext) -> list[ElementRow]:
     """The elements of pages `context.first` to `context.last`."""
     rows: list[ElementRow] = []
@@ -59,33 +96,42 @@ def partition(path: Path, context: PartContext) -> list[ElementRow]:
         last = len(document) if context.last is None else min(context.last, len(document))
         for number in range(context.first, last + 1):
             try:
-                page = document[number - 1]
+                page, written = load(document, number)
             except pypdfium2.PdfiumError as error:
                 raise DocumentError("malformed", f"page {number} cannot be read: {error}", "fetch it again") from error
-            for row, hint in page_elements(page, number, context, fonts):
+            for row, hint in page_elements(page, number, context, fonts, written):
                 rows.append(row)
                 context.hints.append(hint)
-            page.close()
+            for each in {id(page): page, id(written): written}.values():
+                each.close()
             context.pages += 1
     return rows
 
 
-def page_elements(page: pypdfium2.PdfPage, number: int, context: PartContext, fonts: Fonts | None = None) -> Rows:
-    """One page's elements. A page that shows something never comes back empty: at worst it is kept as a picture."""
-    text = page_text(page, fonts)
+def page_elements(
+    page: pypdfium2.PdfPage,
+    number: int,
+    context: PartContext,
+    fonts: Fonts | None = None,
+    written: pypdfium2.PdfPage | None = None,
+) -> Rows:
+    """One page's elements; `written` is the page with what is written on it (`load`). A page that shows something never
+    comes back empty: at worst it is kept as a picture."""
+    written = written or page
+    text = page_text(written, fonts)
     if text.cut:
         context.warn(f"page {number}: the text layer is larger than any page; the rest of it was left out")
     rows: Rows = []
     if text.usable and not _is_scan(page, text):
         rows = _text_page(page, text, number, context)
-    elif text.spans or has_ink(page):
-        rows = _scanned(page, text, number, context)
+    elif text.spans or has_ink(written):
+        rows = _scanned(page, written, text, number, context)
     if rows:
         return rows
-    if text.spans or has_ink(page):
+    if text.spans or has_ink(written):
         context.warn(f"page {number}: nothing on it was recognised; it is kept as a picture")
         context.counts["pages_pictured"] += 1
-        picture = render(page, context.settings.figure_dpi, context.settings.figure_pixels)
+        picture = render(written, context.settings.figure_dpi, context.settings.figure_pixels)
         return [_whole(picture, number, context, "native")]
     context.counts["pages_blank"] += 1
     return []
@@ -98,9 +144,11 @@ def _is_scan(page: pypdfium2.PdfPage, text: PageText) -> bool:
     return any(image.coverage(text.view.size) >= _SCAN_COVERAGE for image in embedded(page, text.view).images)
 
 
-def _scanned(page: pypdfium2.PdfPage, text: PageText, number: int, context: PartContext) -> Rows:
+def _scanned(
+    page: pypdfium2.PdfPage, written: pypdfium2.PdfPage, text: PageText, number: int, context: PartContext
+) -> Rows:
     """A page whose text layer is missing or garbage: a picture of the page, and what OCR reads on it."""
-    picture = render(page, context.settings.ocr_dpi, context.settings.max_pixels)
+    picture = render(written, context.settings.ocr_dpi, context.settings.max_pixels)
     rows: Rows = []
     if context.ocr:
         context.counts["pages_ocr"] += 1

@@ -10,10 +10,12 @@ import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from tasks.partition.boxes import Box, area, center_in, common, groups, grown, iou, union, within
 from tasks.partition.pdf.content import Rule, Shape
 from tasks.partition.pdf.figures.labels import box_of
-from tasks.partition.pdf.figures.scene import is_boxy, shape_box
+from tasks.partition.pdf.figures.scene import count_in, is_boxy, shape_box
 from tasks.partition.spans import Span
 
 _ARROW = (2.0, 16.0)  # points: the sides of an arrow's head
@@ -79,7 +81,8 @@ def plots(shapes: Sequence[Shape], spans: Sequence[Span], size: tuple[float, flo
     """Where curves or maps are drawn that no words fill: what is written there is in no table."""
     traced = [shape_box(s) for s in shapes if _is_traced(s)]
     traced = [box for box in traced if area(box) < 0.5 * size[0] * size[1]]
-    bare = [box for box in traced if sum(center_in(box_of(s), box) and len(s.text) > _LABEL for s in spans) < 3]
+    lines = np.array([box_of(s) for s in spans if len(s.text) > _LABEL]).reshape(-1, 4)
+    bare = [box for box in traced if count_in(lines, box) < 3]
     found = [union(bare[i] for i in members) for members in groups(bare[:_MAX_TRACED], 6.0)]
     return [box for box in found if min(box[2] - box[0], box[3] - box[1]) >= 20]
 

@@ -59,7 +59,7 @@ def scene(drawings: Drawings, text: Lettering, tables: Sequence[Box], size: tupl
             continue
         if words.has_bullet(box) and (is_boxy(shape) or not _is_pointed(box, drawings.rules)):
             continue
-        if is_boxy(shape) and _count_in(lines, box) >= _PROSE_LINES:
+        if is_boxy(shape) and count_in(lines, box) >= _PROSE_LINES:
             panels.append(box)
         elif not (is_boxy(shape) and words.are_on(box)):
             shapes.append(shape)
@@ -144,8 +144,8 @@ def _in_table(box: Box, tables: Sequence[Box]) -> bool:
     return any(within(box, grown(table, 2.0)) > 0.6 for table in tables)
 
 
-def _count_in(lines: np.ndarray, box: Box) -> int:
-    """How many lines of prose lie on a box."""
+def count_in(lines: np.ndarray, box: Box) -> int:
+    """How many lines of text, as rows of boxes, lie on a box."""
     x, y = (lines[:, 0] + lines[:, 2]) / 2, (lines[:, 1] + lines[:, 3]) / 2
     return int(((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])).sum())
 
@@ -163,7 +163,7 @@ def _structure(rules: list[Rule], shapes: list[Shape], size: tuple[float, float]
         x0, y0 = min(boxes[i][0] for i in members), min(boxes[i][1] for i in members)
         x1, y1 = max(boxes[i][2] for i in members), max(boxes[i][3] for i in members)
         box = (x0, y0, x1, y1)
-        if not own_shapes and (area(box) > _PAGE * size[0] * size[1] or _count_in(lines, box) >= _PROSE_LINES):
+        if not own_shapes and (area(box) > _PAGE * size[0] * size[1] or count_in(lines, box) >= _PROSE_LINES):
             continue
         kept += [r for r in found if max(r.x1 - r.x0, r.y1 - r.y0) < 0.9 * max(size)]
     return kept

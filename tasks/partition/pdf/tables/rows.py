@@ -142,18 +142,22 @@ def _by_links(lines: Sequence[BodyLine], group: Sequence[int], pitch: float, rig
 def _cut(lines: Sequence[BodyLine], row: list[int]) -> list[list[int]]:
     """A row in parts with one line of values each: other lines go to the nearer, or where they read on."""
     holders = [k for k, i in enumerate(row) if lines[i].figures or (lines[i].values and lines[i].label is not None)]
-    if len(holders) < 2:
-        return [row]
-    first, second = holders[:2]
-    steps = [lines[row[k + 1]].middle - lines[row[k]].middle for k in range(first, second)]
-    size = lines[row[first]].line.size
-    wide = [k for k, step in enumerate(steps) if step > max(steps) - 0.06 * size]
-    if len(wide) > 1:  # evenly set: a row begins with a capital letter
-        capital = [k for k in wide if (label := lines[row[first + k + 1]].label) and not label.text[:1].islower()]
-        ended = [k for k in capital or wide if (end := lines[row[first + k]].label) and not _OPEN_END.search(end.text)]
-        wide = ended or capital or wide
-    at = first + wide[0] + 1
-    return [row[:at], *_cut(lines, row[at:])]
+    parts: list[list[int]] = []
+    start = 0
+    for first, second in itertools.pairwise(holders):
+        steps = [lines[row[k + 1]].middle - lines[row[k]].middle for k in range(first, second)]
+        size = lines[row[first]].line.size
+        wide = [k for k, step in enumerate(steps) if step > max(steps) - 0.06 * size]
+        if len(wide) > 1:  # evenly set: a row begins with a capital letter
+            capital = [k for k in wide if (label := lines[row[first + k + 1]].label) and not label.text[:1].islower()]
+            ended = [
+                k for k in capital or wide if (end := lines[row[first + k]].label) and not _OPEN_END.search(end.text)
+            ]
+            wide = ended or capital or wide
+        at = first + wide[0] + 1
+        parts.append(row[start:at])
+        start = at
+    return [*parts, row[start:]]
 
 
 def _wraps(above: BodyLine, line: BodyLine, pitch: float, right: float) -> bool:

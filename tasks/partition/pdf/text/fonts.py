@@ -58,8 +58,9 @@ def styles(handle: int, indices: np.ndarray, fonts: Fonts) -> Styles:
     matrices = pdfium.floats(pdfium.text_matrix, handle, at.values(), 6)  # a b c d e f
     given = np.array([pdfium.text_size(handle, i) for i in at.values()])
     scale = np.hypot(matrices[:, 2], matrices[:, 3])  # a font's size is often 1, and the text matrix does the rest
-    sizes = np.where(scale > 0, given * scale, given)
-    angles = np.degrees(np.arctan2(matrices[:, 1], matrices[:, 0])) % 360
+    sizes = np.abs(np.where(scale > 0, given * scale, given))
+    half = np.where(given < 0, 180, 0)  # a negative size is half a turn, which some producers undo by the matrix
+    angles = (np.degrees(np.arctan2(matrices[:, 1], matrices[:, 0])) + half) % 360
     faces: dict[int, tuple[bool, int]] = {}
     face = []
     for address, index in at.items():
