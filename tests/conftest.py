@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Mapping
 from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One fork server serves all tests of a session: whoever starts it first decides what its children need not import.
 multiprocessing.get_context("forkserver").set_forkserver_preload(["tasks.partition.preload", "tests.preload_stages"])
