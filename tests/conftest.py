@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so would the commands that tests interrupt.
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would the commands that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One fork server serves all tests of a session: whoever starts it first decides what its children need not import.
