@@ -101,8 +101,8 @@ def test_every_cell_of_a_table_is_in_its_parts_and_limits_hold(
         "\n".join(filter(str.strip, [caption, *lines])), html, 40, len_words, cut_words, caption.strip()
     )
     assert all(len_words(part.text) <= 40 for part in parts)
-    found = " ".join(part.text for part in parts).replace("|", " ").split()
-    wanted = " ".join([caption, *lines]).replace("|", " ").split()
+    found = " ".join(part.text for part in parts).replace("|", " ").replace(":", " ").split()  # a: 1, of column a
+    wanted = " ".join([caption, *lines]).replace("|", " ").replace(":", " ").split()
     assert all(found.count(word) >= min(1, wanted.count(word)) for word in set(wanted))
 
 
